@@ -1,0 +1,174 @@
+"""Who is told that a flush runs, so that nobody preempts, resets or interrupts in its middle.
+
+Promises: an observer whose `on_flush_start` was called gets `on_flush_complete` exactly once,
+on success and on every failure, its own raise in start included. A start that raises means
+that nothing was written. Nothing here allocates once built.
+"""
+
+from .errors import LeaseError
+
+
+class CheckpointFlushObserver:
+    """Base of observers; does nothing. `lease_id` is the object given to the stage.
+
+    `on_flush_start` runs before the first device operation of a checkpoint or `prepare()`;
+    raising from it refuses the flush. `on_flush_complete` runs after the last one. Both must
+    not allocate if the checkpoint is to stay allocation-free.
+    """
+
+    def on_flush_start(self, lease_id):
+        pass
+
+    def on_flush_complete(self, lease_id):
+        pass
+
+
+class NonPreemptibleReason:
+    """Why a lease may not be preempted now."""
+
+    CheckpointInProgress = "CheckpointInProgress"
+
+
+class PreemptionManager:
+    """Which leases may not be preempted at the moment, and why. For `capacity` leases at once.
+
+    A scheduler asks `is_preemptible(lease_id)` (safe in an interrupt handler) before it
+    preempts, resets or cuts power.
+    """
+
+    def __init__(self, capacity=8):
+        self._ids = [None] * capacity
+        self._reasons = [None] * capacity
+
+    def _find(self, lease_id):
+        i = len(self._ids) - 1
+        while i >= 0:
+            if self._reasons[i] is not None and self._ids[i] == lease_id:
+                return i
+            i -= 1
+        return -1
+
+    def mark_non_preemptible(self, lease_id, reason):
+        """Mark the lease. LeaseError `argument` if it is marked already, or the table full."""
+        if self._find(lease_id) >= 0:
+            raise LeaseError("argument", "mark_non_preemptible", lease_id, "a lease not marked yet")
+        i = 0
+        while i < len(self._ids):
+            if self._reasons[i] is None:
+                self._ids[i] = lease_id
+                self._reasons[i] = reason
+                return
+            i += 1
+        raise LeaseError("argument", "mark_non_preemptible", lease_id, "a free place in the table")
+
+    def clear_non_preemptible(self, lease_id):
+        """Take the mark away. LeaseError `argument` if there is none."""
+        i = self._find(lease_id)
+        if i < 0:
+            raise LeaseError("argument", "clear_non_preemptible", lease_id, "a marked lease")
+        self._reasons[i] = None
+        self._ids[i] = None
+
+    def is_preemptible(self, lease_id):
+        return self._find(lease_id) < 0
+
+    def reason(self, lease_id):
+        """The `NonPreemptibleReason` of the lease, or None."""
+        i = self._find(lease_id)
+        return None if i < 0 else self._reasons[i]
+
+
+class PreemptionCheckpointObserver(CheckpointFlushObserver):
+    """Marks the lease `NonPreemptibleReason.CheckpointInProgress` while a flush runs."""
+
+    def __init__(self, manager):
+        self._manager = manager
+        self._held = False
+
+    def on_flush_start(self, lease_id):
+        self._manager.mark_non_preemptible(lease_id, NonPreemptibleReason.CheckpointInProgress)
+        self._held = True
+
+    def on_flush_complete(self, lease_id):
+        # A mark that somebody else set is not ours to clear.
+        if self._held:
+            self._held = False
+            self._manager.clear_non_preemptible(lease_id)
+
+
+class KeyboardInterruptMask(CheckpointFlushObserver):
+    """Keeps Ctrl-C from interrupting a flush (`micropython.kbd_intr`).
+
+    A Ctrl-C typed meanwhile is an ordinary input byte. `restore_char` is what the port listens
+    to again afterwards (3 is Ctrl-C).
+    """
+
+    def __init__(self, restore_char=3):
+        from micropython import kbd_intr
+
+        self._set = kbd_intr
+        self._char = restore_char
+
+    def on_flush_start(self, lease_id):
+        self._set(-1)
+
+    def on_flush_complete(self, lease_id):
+        self._set(self._char)
+
+
+class FlushPin(CheckpointFlushObserver):
+    """Drives a pin to `active` while a flush runs, for a supervisor that cuts power.
+
+    `pin`: a `machine.Pin` that is set up as an output. It is driven inactive at once.
+    """
+
+    def __init__(self, pin, active=1):
+        self._pin = pin
+        self._active = active
+        pin.value(1 - active)
+
+    def on_flush_start(self, lease_id):
+        self._pin.value(self._active)
+
+    def on_flush_complete(self, lease_id):
+        self._pin.value(1 - self._active)
+
+
+class Observers(CheckpointFlushObserver):
+    """Several observers as one: started in order, completed in reverse order.
+
+    Where one raises in its start, those after it are not started, and all that were started are
+    completed. Where one raises in its completion, the others are completed all the same and the
+    first error is raised on.
+    """
+
+    def __init__(self, *observers):
+        self._all = observers
+        self._started = 0
+        self._error = None
+
+    def on_flush_start(self, lease_id):
+        self._started = 0
+        while self._started < len(self._all):
+            self._started += 1
+            self._all[self._started - 1].on_flush_start(lease_id)
+
+    def on_flush_complete(self, lease_id):
+        self._error = None
+        while self._started > 0:
+            self._started -= 1
+            self._complete(self._all[self._started], lease_id)
+        if self._error is not None:
+            self._raise()
+
+    def _complete(self, observer, lease_id):
+        try:
+            observer.on_flush_complete(lease_id)
+        except BaseException as e:
+            if self._error is None:
+                self._error = e
+
+    def _raise(self):
+        error = self._error
+        self._error = None
+        raise error
