@@ -109,7 +109,23 @@ class Template:
             _FIXED,
             self.block,
             0,
-            *(magic, version, 0, 0, 0, id_bytes, 0, 0, 0, 1, log2, 0, lease_blocks, slot_blocks, 0),
+            *(
+                magic,
+                version,
+                0,
+                0,
+                0,
+                id_bytes,
+                0,
+                0,
+                0,
+                1,
+                log2,
+                0,
+                lease_blocks,
+                slot_blocks,
+                0,
+            ),
         )
 
     def set_schema(self, text, crc):

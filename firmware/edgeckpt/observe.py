@@ -51,7 +51,9 @@ class PreemptionManager:
     def mark_non_preemptible(self, lease_id, reason):
         """Mark the lease. LeaseError `argument` if it is marked already, or the table full."""
         if self._find(lease_id) >= 0:
-            raise LeaseError("argument", "mark_non_preemptible", lease_id, "a lease not marked yet")
+            raise LeaseError(
+                "argument", "mark_non_preemptible", lease_id, "a lease not marked yet"
+            )
         i = 0
         while i < len(self._ids):
             if self._reasons[i] is None:
