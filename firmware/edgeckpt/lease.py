@@ -1,0 +1,258 @@
+"""`BlockLease`: a range of a device that has exactly one owner.
+
+Promises: nothing outside the range is ever read, programmed or erased; the device's answers are
+looked at; the read and write paths allocate nothing. What it does not promise is in the contract
+of the class: that is what the slot ring is built for.
+"""
+
+from .errors import CheckpointFailed, LeaseError
+
+live = []  # the live leases of this board, oldest first: what the host tools list
+
+
+class BlockLease:
+    """`count` device blocks from `start` on, in exclusive use until `release()`.
+
+    device: MicroPython's block protocol. Extended (flash): `readblocks(n, buf, off)`,
+        `writeblocks(n, buf, off)` that only programs, `ioctl(6, n)` that erases. Simple (SD,
+        RAM): `readblocks(n, buf)`, `writeblocks(n, buf)`, which overwrites in place.
+    start, count: in device blocks, `ioctl(5)` bytes each: whole erase units on flash.
+    lease_id: int 0 .. 2^128-1, or 16 bytes, little-endian.
+    block_size: the layout block in bytes, a power of two 128..65536. Default: 256, one program
+        page, on flash; the device block elsewhere.
+    erase: True for an extended device, False for a simple one; None finds out by one read with
+        an offset, which simple devices refuse with TypeError.
+
+    The contract, for whoever builds on a lease. A program or erase that is cut (power, reset)
+    may leave behind:
+    - in a program: any subset of the bits that were to go to 0, none and all included; the page
+      may be weak and must not be programmed again before it is erased;
+    - in an erase: any content in that unit, and cells that read 1 now and 0 later, until an
+      erase of it has run to its end. A unit that reads 0xFF is not proved erased;
+    - on media that overwrite in place: the sector torn, lost or unreadable, and on SD cards
+      an unrelated sector damaged.
+    Units that no operation was running on keep their content. An answer of the device proves
+    nothing: `None`, `0` and `True` mean "go on and read back", all else is a failure.
+
+    Attributes: `block_size`, `blocks` (layout blocks in the lease), `erases` (bool),
+    `unit_blocks` (layout blocks in an erase unit; 1 where `erases` is False), `units`,
+    `erase_unit` (bytes), `lease_id` (as given), `id_bytes` (16 bytes), `ring` (the slot ring of
+    the stage that owns it, or None), `doing` and `at` (the operation that is running or failed,
+    as a reason of CheckpointFailed, and its block or unit; None between operations).
+    """
+
+    def __init__(self, device, start, count, lease_id, *, block_size=None, erase=None):
+        total, unit = _ask(device, 4), _ask(device, 5)
+        if not 0 <= start < total:
+            raise LeaseError("bounds", "lease start", start, "0..%d device blocks" % (total - 1))
+        if not 0 < count <= total - start:
+            raise LeaseError("bounds", "lease count", count, "1..%d blocks" % (total - start))
+        if erase is None:
+            erase = _is_extended(device, start, unit)
+        if block_size is None:
+            block_size = min(256, unit) if erase else max(unit, 128)
+        self.erases = erase
+        self.block_size = block_size
+        self.lease_id = lease_id
+        self.id_bytes = id_bytes(lease_id)
+        self.start = start
+        self.count = count
+        self.ring = None
+        self.doing = None
+        self.at = 0
+        self._divide(unit)
+        self.device = device
+        for other in live:
+            if other.device is device and start < other.start + other.count:
+                if other.start < start + count:
+                    self.device = None
+                    raise LeaseError(
+                        "overlap",
+                        None,
+                        "%d..%d" % (start, start + count - 1),
+                        "%d..%d" % (other.start, other.start + other.count - 1),
+                    )
+        live.append(self)
+
+    def _divide(self, unit):
+        size = self.block_size
+        if size & (size - 1) or not 128 <= size <= 65536:
+            raise LeaseError("argument", "block_size", size, "a power of two, 128..65536")
+        if self.erases:
+            if unit % size:
+                raise LeaseError("argument", "block_size", size, "a part of the unit %d" % unit)
+            self.unit_blocks = unit // size  # layout blocks in a device block
+            self._per_block = 0
+            self.blocks = self.count * self.unit_blocks
+        else:
+            if size % unit or self.count % (size // unit):
+                raise LeaseError(
+                    "argument",
+                    "block_size",
+                    size,
+                    "a multiple of %d that divides the lease" % unit,
+                )
+            self.unit_blocks = 1
+            self._per_block = size // unit  # device blocks in a layout block
+            self.blocks = self.count // self._per_block
+        self.units = self.blocks // self.unit_blocks
+        self.erase_unit = self.unit_blocks * size
+
+    # Ownership
+
+    def move(self):
+        """End this handle and return a new one for the same range. LeaseError `ended`."""
+        self.check()
+        new = object.__new__(BlockLease)
+        for name in _FIELDS:
+            setattr(new, name, getattr(self, name))
+        live[live.index(self)] = new
+        self.device = None
+        self.ring = None
+        return new
+
+    def release(self):
+        """End this handle; the range is free to be leased again."""
+        self.check()
+        live.remove(self)
+        self.device = None
+        self.ring = None
+
+    def check(self):
+        """LeaseError `ended` if this handle has been moved or released."""
+        if self.device is None:
+            raise LeaseError("ended", None, "lease")
+
+    # Device operations, in layout blocks from the start of the lease; allocation-free
+
+    def read(self, block, n, buf):
+        """Read `n` layout blocks from `block` on into `buf` (n * block_size bytes).
+
+        On flash they lie in one erase unit. Raises LeaseError `bounds`, `ended`;
+        CheckpointFailed `read`; whatever the device raises.
+        """
+        self._bounds(block, n)
+        self.doing = "read"
+        if self._per_block:
+            r = self.device.readblocks(self.start + block * self._per_block, buf)
+        else:
+            r = self.device.readblocks(self._unit(block), buf, self._offset(block))
+        if r is not None:
+            self._accept(r)
+        self.doing = None
+
+    def program(self, block, n, buf):
+        """Write `n` layout blocks at `block`; on flash they are erased, and in one unit.
+
+        Errors as of `read`, CheckpointFailed `program`. Only a read-back proves the write.
+        """
+        self._bounds(block, n)
+        self.doing = "program"
+        if self._per_block:
+            r = self.device.writeblocks(self.start + block * self._per_block, buf)
+        else:
+            r = self.device.writeblocks(self._unit(block), buf, self._offset(block))
+        if r is not None:
+            self._accept(r)
+        self.doing = None
+
+    def erase(self, unit):
+        """Erase one erase unit, 0 .. units-1. CheckpointFailed `erase`. Flash only."""
+        self._bounds(unit * self.unit_blocks, self.unit_blocks)
+        self.doing = "erase"
+        self.at = unit
+        r = self.device.ioctl(6, self.start + unit)
+        if r is not None:
+            self._accept(r)
+        self.doing = None
+
+    def sync(self):
+        """Have the device write out what it holds back. CheckpointFailed `sync`."""
+        self.check()
+        self.doing = "sync"
+        r = self.device.ioctl(3, 0)
+        if r is not None:
+            self._accept(r)
+        self.doing = None
+
+    def wipe(self):
+        """Give up all that the lease holds: erase every unit, or overwrite every block with 0xFF.
+
+        The only operation that destroys the newest checkpoint; nothing calls it by itself.
+        """
+        if self.erases:
+            for unit in range(self.units):
+                self.erase(unit)
+        else:
+            blank = b"\xff" * self.block_size
+            for block in range(self.blocks):
+                self.program(block, 1, blank)
+        self.sync()
+
+    def _accept(self, r):
+        # False is a failure on esp32's SDCard, +1 on mimxrt, negative ones everywhere.
+        if r is not True and (r is False or r != 0):
+            raise CheckpointFailed(self.doing, self.at, "the device answered %r" % (r,))
+
+    def _unit(self, block):
+        return self.start + block // self.unit_blocks
+
+    def _offset(self, block):
+        return block % self.unit_blocks * self.block_size
+
+    def _bounds(self, block, n):
+        if self.device is None:
+            self.check()
+        self.at = block
+        if block < 0 or n < 1 or block + n > self.blocks:
+            raise LeaseError(
+                "bounds", "layout blocks", "%d+%d" % (block, n), "0..%d" % (self.blocks - 1)
+            )
+        if self.erases and block % self.unit_blocks + n > self.unit_blocks:
+            raise LeaseError("bounds", "layout blocks", "%d+%d" % (block, n), "one erase unit")
+
+
+_FIELDS = (
+    "device",
+    "start",
+    "count",
+    "lease_id",
+    "id_bytes",
+    "erases",
+    "block_size",
+    "blocks",
+    "unit_blocks",
+    "units",
+    "erase_unit",
+    "ring",
+    "doing",
+    "at",
+    "_per_block",
+)
+
+
+def _ask(device, op):
+    n = device.ioctl(op, 0)
+    if not isinstance(n, int) or n <= 0:
+        raise LeaseError("device", "ioctl(%d)" % op, n, "a positive number")
+    return n
+
+
+def _is_extended(device, start, unit):
+    try:
+        device.readblocks(start, bytearray(min(256, unit)), 0)
+    except TypeError:
+        return False
+    return True
+
+
+def id_bytes(lease_id):
+    """A lease id (int 0 .. 2^128-1, or 16 bytes) as its 16 bytes on the medium."""
+    if isinstance(lease_id, int):
+        if not 0 <= lease_id < 1 << 128:
+            raise LeaseError("argument", "lease_id", lease_id, "0 .. 2^128-1")
+        return lease_id.to_bytes(16, "little")
+    lease_id = bytes(lease_id)
+    if len(lease_id) != 16:
+        raise LeaseError("argument", "lease_id", lease_id, "16 bytes")
+    return lease_id

@@ -1,0 +1,432 @@
+"""`SlotRing`: the slots of a lease, which one is the newest, and which one is written next.
+
+Promises (docs/format.md, "Which slot next"):
+- the erase units of the newest intact checkpoint are never erased, nor is a slot programmed
+  twice between two erases;
+- an erase counts only when the whole unit has been read back blank, in this session;
+- reading finds the newest committed slot with few header reads and changes nothing.
+
+A *group* is what is erased together: one erase unit that holds `per_group` slots, or the
+`group_units` erase units of one large slot. Where the medium overwrites in place a group is a
+slot, and nothing is erased.
+
+Stricter than the format asks: after a restart the ring does not go on in the unit of the newest
+slot (a cut writer may have been there more than once, without a trace), it erases the next one.
+Only in a ring of two groups, where that would leave the newest checkpoint alone, does it take
+the slot after the next, and only if the rest of the unit reads blank.
+"""
+
+from . import header
+from .errors import CheckpointFailed, LeaseError
+from .loops import blank, copy
+from .port import const
+
+_FULL_SCAN = const(64)  # rings up to this many slots are read whole
+_WITNESSES = const(3)  # neighbours that must agree before a search turns back
+_RETRIES = const(3)  # reads of a header block that raise, before it counts as unreadable
+
+SLACK = const(64)  # bytes an encoder may run past a layout block before it looks
+
+
+def blocks_for(capacity, block_size):
+    """Layout blocks of a slot that holds `capacity` bytes of state, the header included."""
+    return 1 + (capacity + block_size - 1) // block_size
+
+
+class SlotRing:
+    """The ring over `lease` (live; stays the owner's) with slots of `slot_blocks` layout blocks.
+
+    Attributes: `slots`, `groups`, `per_group`, `capacity` (bytes of state a slot holds);
+    after `scan()`: `newest` (slot of the newest intact checkpoint, -1 if none), `sequence` (the
+    last one used), `corrupt` (a newer committed slot whose data is corrupt, or -1), `torn`
+    (whether a damaged header was seen on the way), `foreign` (a header of another lease,
+    geometry or version seen on the way, or None), `reads` (header reads, in all);
+    `erases`, `programs` (operations done by this object, erase units and layout blocks).
+    """
+
+    def __init__(self, lease, slot_blocks, magic=header.MAGIC, version=header.VERSION):
+        self.lease = lease
+        self.magic = magic
+        self.version = version
+        self.slot_blocks = slot_blocks
+        unit = lease.unit_blocks
+        self.per_group = 1
+        self.group_units = 0
+        self._group_blocks = slot_blocks
+        if lease.erases:
+            self.group_units = (slot_blocks + unit - 1) // unit
+            self._group_blocks = self.group_units * unit
+            if slot_blocks < unit:
+                self.per_group = unit // slot_blocks
+        self.groups = lease.blocks // self._group_blocks
+        self.slots = self.groups * self.per_group
+        self.capacity = (slot_blocks - 1) * lease.block_size
+        if slot_blocks < 2 or self.groups < 2:
+            raise LeaseError(
+                "argument",
+                "slots of %d layout blocks of %d bytes" % (slot_blocks, lease.block_size),
+                "%d in %d erase units" % (self.slots, self.groups),
+                "at least 2, in different erase units",
+            )
+        self.buf = bytearray(lease.block_size + SLACK)
+        self.block = memoryview(self.buf)[: lease.block_size]
+        self.reads = self.erases = self.programs = 0
+        self._forget()
+
+    def _forget(self):
+        self.newest = -1
+        self.sequence = 0
+        self.corrupt = -1
+        self.torn = False
+        self.unreadable = 0
+        self.foreign = None
+        self._group = self.groups - 1  # the group touched last
+        self._next = 0  # next slot of the virgin range
+        self._limit = 0  # its end; the range is empty unless _next < _limit
+
+    def first_block(self, slot):
+        """Layout block, in the lease, of the header of `slot`."""
+        return slot // self.per_group * self._group_blocks + slot % self.per_group * (
+            self.slot_blocks
+        )
+
+    # Reading
+
+    def read_header(self, slot):
+        """The valid header of `slot` that belongs to this ring, as a `header.Header`, or None.
+
+        Damaged, foreign and unreadable ones are counted and None.
+        """
+        for _ in range(_RETRIES):
+            self.reads += 1
+            try:
+                self.lease.read(self.first_block(slot), 1, self.block)
+                break
+            except (OSError, CheckpointFailed):
+                pass
+        else:
+            self.unreadable += 1
+            return None
+        h = header.parse(self.block, self.magic, self.version)
+        if h is None:
+            return None
+        if h.kind == header.PLAIN:
+            # Zeros behind the 16 bytes are no torn header of ours: another writer's image.
+            if slot == 0 and not any(self.block[16 : header.SIZE]):
+                self.foreign = h
+            return None
+        if h.kind == header.DAMAGED:
+            self.torn = True
+            return None
+        if self.mismatch(h) or h.kind != header.VALID:
+            self.foreign = h
+            return None
+        if h.slot_index != slot & 0xFFFF or h.data_len > self.capacity:
+            return None
+        if not 0 < h.sequence <= header.MAX_SEQUENCE:
+            return None
+        return h
+
+    def mismatch(self, h):
+        """Why the valid header `h` is not of this ring, as a reason of RestoreFailed, or None."""
+        if h.kind == header.PLAIN:
+            return "plain"
+        if h.kind != header.VALID:
+            return "version"
+        if h.lease_id != self.lease.id_bytes:
+            return "lease-id"
+        if (
+            h.lease_blocks != self.lease.blocks
+            or h.slot_blocks != self.slot_blocks
+            or h.block_size != self.lease.block_size
+        ):
+            return "geometry"
+        return None
+
+    def intact(self, h, slot):
+        """Whether the data of `slot` has the CRC-32 that its header `h` promises."""
+        return self.read_data(h, slot, None)
+
+    def read_data(self, h, slot, into):
+        """Read the `h.data_len` bytes of `slot` into the writable buffer `into` (None: nowhere).
+
+        Returns whether their CRC-32 is that of the header. Does not allocate per block.
+        """
+        acc = bytearray(4)
+        header.crc32.reset(acc)
+        block = self.first_block(slot) + 1
+        size = self.lease.block_size
+        at = 0
+        while at < h.data_len:
+            n = min(size, h.data_len - at)
+            try:
+                self.lease.read(block, 1, self.block)
+            except (OSError, CheckpointFailed):
+                return False
+            header.crc32.update(acc, self.buf, 0, n)
+            if into is not None:
+                copy(into, at, self.buf, 0, n)
+            at += n
+            block += 1
+        return int.from_bytes(acc, "little") == h.data_crc
+
+    def scan(self):
+        """Find the newest intact checkpoint; see the attributes of the class.
+
+        Reads headers, and the data of the newest slot. Up to 64 slots all headers are read;
+        longer rings are searched: at most 40 header reads for 4,096 slots, cut or not (the
+        search turns back only where three neighbouring units agree, and looks at the units
+        after the one it found). CheckpointFailed `read` where no header at all can be read.
+        """
+        self._forget()
+        if self.slots <= _FULL_SCAN:
+            order = self._all()
+        else:
+            found = self._search()
+            order = [found] if found and self._confirmed(*found) else self._all()
+        for sequence, slot in order:
+            if sequence > self.sequence:
+                self._group = slot // self.per_group
+            self.sequence = max(self.sequence, sequence)
+            h = self.read_header(slot)
+            if h is None or h.sequence != sequence or not self._confirmed(sequence, slot):
+                continue
+            if self.intact(h, slot):
+                self.newest = slot
+                break
+            if self.corrupt < 0:
+                self.corrupt = slot
+            if len(order) == 1:
+                order.extend(self._all()[1:])
+        if self.unreadable >= self.slots:
+            raise CheckpointFailed("read", 0, "no header of %d can be read" % self.slots)
+        self._resume()
+
+    def _all(self):
+        found = []
+        for slot in range(self.slots):
+            h = self.read_header(slot)
+            if h:
+                found.append((h.sequence, slot))
+        found.sort()
+        found.reverse()
+        return found
+
+    def _confirmed(self, sequence, slot):
+        # Cells of a cut program may read differently each time: one good read is no commit.
+        for _ in range(2):
+            h = self.read_header(slot)
+            if h is None or h.sequence != sequence:
+                return False
+        return True
+
+    def history(self):
+        """All valid headers of this ring as (sequence, slot), newest first. Reads every header."""
+        return self._all()
+
+    def _search(self):
+        start = 0
+        best = None
+        for _ in range(_WITNESSES):
+            group = self._last_group(start)
+            if group < 0:
+                return best
+            found = self._last_slot(group * self.per_group, self.per_group)
+            if found and (best is None or found > best):
+                best = found
+            # The frontier: a unit whose first slot was given up, or one skipped as worn out.
+            newer = -1
+            for i in range(1, _WITNESSES):
+                g = (group + i) % self.groups
+                found = self._last_slot(g * self.per_group, min(self.per_group, _WITNESSES))
+                if found and (best is None or found > best):
+                    newer = g
+            if newer < 0:
+                return best
+            start = newer
+        return best
+
+    def _last_group(self, start):
+        # The last group, counted on from `start`, of the lap that the first valid one begins.
+        lo = 0
+        floor = None
+        while lo < self.groups:
+            h = self.read_header((start + lo) % self.groups * self.per_group)
+            if h:
+                floor = h.sequence
+                break
+            lo += 1
+        if floor is None:
+            return -1
+        hi = self.groups
+        while hi - lo > 1:
+            mid = (lo + hi) // 2
+            for i in range(mid, min(mid + _WITNESSES, hi)):
+                h = self.read_header((start + i) % self.groups * self.per_group)
+                if h and h.sequence >= floor:
+                    lo = i
+                    break
+            else:
+                hi = mid
+        return (start + lo) % self.groups
+
+    def _last_slot(self, first, n):
+        # The newest of n slots of one group: the last valid one, they are used in order.
+        if n > 2 * _WITNESSES + 2:
+            lo = 0
+            hi = n
+            while hi - lo > 1:
+                mid = (lo + hi) // 2
+                for i in range(mid, min(mid + _WITNESSES, hi)):
+                    if self.read_header(first + i):
+                        lo = i
+                        break
+                else:
+                    hi = mid
+            n = lo + 1
+        for slot in range(first + n - 1, first - 1, -1):
+            h = self.read_header(slot)
+            if h:
+                return h.sequence, slot
+        return None
+
+    def protect(self, slot):
+        """Take `slot` for the newest, whatever it holds: its unit will not be erased."""
+        self.newest = slot
+        self._group = slot // self.per_group
+        self.foreign = None
+
+    def _resume(self):
+        # Two groups only: see the head of this module.
+        if self.groups > 2 or self.per_group == 1 or self.newest < 0:
+            return
+        last = (self._group + 1) * self.per_group
+        after = self.newest + 1
+        if self.newest // self.per_group != self._group or after + 1 >= last:
+            return
+        at = self.first_block(after)
+        end = (self._group + 1) * self._group_blocks
+        while at < end:
+            self.lease.read(at, 1, self.block)
+            if not blank(self.buf, self.lease.block_size):
+                return
+            at += 1
+        self._next = after + 1
+        self._limit = last
+
+    # Writing; allocation-free
+
+    def prepare(self):
+        """See that an erased slot stands ready, so that the next checkpoint only programs."""
+        if self._next < self._limit:
+            return
+        if self.newest < 0 and self.foreign is not None:
+            self._refuse()
+        group = self._after(self._group)
+        if self.newest >= 0 and group == self.newest // self.per_group:
+            group = self._after(group)
+        # Moved on before the erase: one that fails or is interrupted is not tried twice in a row.
+        self._group = group
+        self._limit = 0
+        self._erase(group)
+        self._next = group * self.per_group
+        self._limit = self._next + self.per_group
+
+    def take(self):
+        """The slot for the next checkpoint, erased; it is not handed out again."""
+        self.prepare()
+        if self.sequence >= header.MAX_SEQUENCE:
+            self.lease.doing = "exhausted"
+            raise CheckpointFailed("exhausted", None, self.sequence)
+        self._next += 1
+        return self._next - 1
+
+    def _after(self, group):
+        group += 1
+        return group if group < self.groups else 0
+
+    def _erase(self, group):
+        unit = group * self.group_units
+        end = unit + self.group_units
+        while unit < end:
+            self.lease.erase(unit)
+            self.erases += 1
+            unit += 1
+        if self.group_units:
+            self.lease.sync()
+            self._prove_blank(group)
+
+    def _prove_blank(self, group):
+        at = group * self._group_blocks
+        end = at + self._group_blocks
+        while at < end:
+            self.lease.read(at, 1, self.block)
+            if not blank(self.buf, self.lease.block_size):
+                self.lease.doing = "erase"
+                raise CheckpointFailed(
+                    "erase",
+                    at // self.lease.unit_blocks,
+                    "layout block %d does not read 0xFF afterwards" % at,
+                )
+            at += 1
+
+    def _refuse(self):
+        self.lease.doing = "foreign"
+        f = self.foreign
+        raise CheckpointFailed("foreign", None, describe(f), describe_ring(self))
+
+
+def describe(h):
+    """One line on the geometry, lease id and version of header `h`."""
+    return "version %d, lease id %s, %d blocks of %d, slots of %d" % (
+        h.version,
+        hex_id(h.lease_id),
+        h.lease_blocks,
+        1 << h.block_size_log2 if h.block_size_log2 < 32 else 0,
+        h.slot_blocks,
+    )
+
+
+def describe_ring(ring):
+    """The same of a ring."""
+    return "version %d, lease id %s, %d blocks of %d, slots of %d" % (
+        ring.version,
+        hex_id(ring.lease.id_bytes),
+        ring.lease.blocks,
+        ring.lease.block_size,
+        ring.slot_blocks,
+    )
+
+
+def hex_id(b):
+    """A lease id (16 bytes, little-endian) as people write it: 0x and 32 hex digits."""
+    return "0x" + "".join("%02x" % x for x in reversed(list(b)))
+
+
+def probe(lease, magic=header.MAGIC, version=header.VERSION):
+    """The layout blocks of a slot, from the headers on the medium; (slot_blocks, None).
+
+    Looks at the first block of every erase unit, then at every layout block (the first 65,536).
+    Returns (0, h) where only a header `h` of another lease, geometry or version was found, and
+    (0, None) where there was none at all.
+    """
+    block = bytearray(lease.block_size)
+    other = None
+    for step in (lease.unit_blocks, 1):
+        for at in range(0, min(lease.blocks, 65536), step):
+            try:
+                lease.read(at, 1, block)
+            except (OSError, CheckpointFailed):
+                continue
+            h = header.parse(block, magic, version)
+            if h is None:
+                continue
+            if h.kind == header.VALID:
+                same = h.lease_id == lease.id_bytes and h.lease_blocks == lease.blocks
+                if same and h.block_size == lease.block_size and h.slot_blocks >= 2:
+                    return h.slot_blocks, None
+            if other is None or other.kind > h.kind:
+                other = h
+        if step == 1:
+            break
+    return 0, other

@@ -1,0 +1,417 @@
+"""`CheckpointedStageState`: a state, the lease it is kept in, and who is told of a flush.
+
+Promises: `checkpoint()` either returns, and then the state is durable and has been read back,
+or raises at once, and then the checkpoint before it still restores. It allocates nothing up to
+the raise. The observer's completion comes exactly once per flush, whatever happens.
+
+    state --codec--> SlotWriter (one layout block of RAM) --> BlockLease --> device
+"""
+
+from . import header, slots
+from .commit import SlotWriter
+from .errors import CheckpointFailed, EdgeError, LeaseError, RestoreFailed, SchemaError
+from .observe import CheckpointFlushObserver
+from .port import byte_view
+
+_DEFAULT_SLOT = 4096  # bytes of a slot whose schema sets no bound: one usual erase unit
+
+
+class CheckpointedStageState:
+    """Keeps `state` in `lease`, one checkpoint after the other.
+
+    state: what `schema` describes (docs/design.md, "Codec", has the forms), or a buffer
+        (bytearray, memoryview, array), which is written as it is, without a copy; its size
+        must not change.
+    lease: a live `BlockLease`; it moves in, the handle given ends.
+    schema: schema text (docs/format.md). Default: the attribute `SCHEMA` of the state; a buffer
+        needs none.
+    capacity: bytes of state that a slot holds. Default: the largest encoding of the schema;
+        where that has no bound (Vec, str, bytes, Map), what fits a slot of 4096 bytes. It is
+        part of the geometry on the medium: choose it once, with room to grow.
+    observer: a `CheckpointFlushObserver`.
+
+    The constructor reads headers and writes nothing. Errors: LeaseError, SchemaError;
+    CheckpointFailed `read` where no header can be read.
+
+    Attributes: `state`; `sequence` of the newest checkpoint (0: none yet); `fell_back`: True
+    if `restore(fallback=True)` had to take an older checkpoint than the newest.
+    """
+
+    def __init__(
+        self,
+        state,
+        lease,
+        schema=None,
+        *,
+        capacity=None,
+        observer=None,
+        magic=header.MAGIC,
+        version=header.VERSION,
+    ):
+        lease.check()
+        self._adopt(state, schema)
+        size = lease.block_size
+        blocks = slots.blocks_for(self._capacity(capacity, size), size)
+        ring = slots.SlotRing(lease, blocks, magic, version)
+        ring.scan()
+        self._own(ring, observer)
+
+    @classmethod
+    def with_observer(cls, state, lease, lease_id, observer, schema=None, **options):
+        """The constructor, with an observer that is told `lease_id` at each flush.
+
+        `lease_id` must be that of the lease. LeaseError `argument` if it is not.
+        """
+        lease.check()
+        if slots.id_bytes(lease_id) != lease.id_bytes:
+            raise LeaseError(
+                "argument", "lease_id", lease_id, "that of the lease, %r" % (lease.lease_id,)
+            )
+        self = cls(state, lease, schema, observer=observer, **options)
+        self._lease_id = lease_id
+        return self
+
+    @classmethod
+    def restore(
+        cls,
+        lease,
+        schema=None,
+        *,
+        into=None,
+        fallback=False,
+        plain=False,
+        capacity=None,
+        observer=None,
+        magic=header.MAGIC,
+        version=header.VERSION,
+    ):
+        """The newest checkpoint of `lease`, as a new wrapper that owns the lease.
+
+        schema: expected schema text; default: the one in the header.
+        into: an object, dict, list or buffer that takes the state; default: new dicts and lists
+            (a bytearray for a state without schema).
+        fallback: accept an older checkpoint where the newest is corrupt (`fell_back` says so).
+        plain: accept a plain image (no integrity data) in slot 0 where there is nothing else.
+        capacity: as of the constructor, checked against the medium; default: what is there.
+
+        Raises RestoreFailed with reason `none`, `header`, `data`, `version`, `geometry`,
+        `lease-id`, `schema`, `schema-missing`, `decode`, `trailing`, `plain` or `read`. Then the
+        lease is still the caller's, and nothing was written.
+        """
+        lease.check()
+        if capacity is not None:
+            blocks = slots.blocks_for(capacity, lease.block_size)
+        else:
+            blocks, other = slots.probe(lease, magic, version)
+            if not blocks:
+                if plain and other is not None and other.kind == header.PLAIN:
+                    return cls._restore_plain(
+                        lease, other, schema, into, capacity, observer, magic, version
+                    )
+                _nothing(lease, other)
+        ring = slots.SlotRing(lease, blocks, magic, version)
+        try:
+            ring.scan()
+        except CheckpointFailed as e:
+            raise RestoreFailed("read", e.where, e.got, cause=e)
+        if ring.newest < 0 or ring.corrupt >= 0 and not fallback:
+            _unrestorable(ring)
+        self = object.__new__(cls)
+        self._load(ring, schema, into)
+        self._own(ring, observer)
+        return self
+
+    def _adopt(self, state, schema):
+        # Sets state, codec (None for buffers), text, crc of the schema, _largest encoding.
+        self.state = state
+        self._codec = None
+        self._pieces = None
+        self._text = b""
+        self._crc = bytearray(4)
+        raw = _as_buffer(state)
+        if schema is None:
+            schema = getattr(state, "SCHEMA", None)
+        if schema is None:
+            if raw is None:
+                raise SchemaError("argument", "schema", None, "the schema text of the state")
+        else:
+            from . import codec
+
+            self._codec = codec.compile(schema, like=state)
+            self._text = self._codec.text.encode()
+            self._crc = self._codec.crc
+            self._largest = self._codec.max_size
+            if raw is None or self._codec.text != "[u8;%d]" % len(raw):
+                return
+        self._raw = raw
+        self._largest = len(raw)
+
+    def _capacity(self, asked, block_size):
+        if asked is None:
+            asked = self._largest
+        if asked is None:
+            asked = max(_DEFAULT_SLOT - block_size, block_size)
+        return max(asked, 1)
+
+    def _own(self, ring, observer):
+        # From here on the lease is the wrapper's.
+        ring.lease = ring.lease.move()
+        ring.lease.ring = ring
+        self._ring = ring
+        self._lease_id = ring.lease.lease_id
+        self._observer = CheckpointFlushObserver() if observer is None else observer
+        self._writer = SlotWriter(ring)
+        self._writer.header.set_schema(self._text, self._crc)
+        self._error = None
+        self._observing = False
+        self._preparing = False
+        # Raised where the heap has no room for a fresh error (its reason is then filled in).
+        self._reserve = CheckpointFailed("memory")
+        if self._raw is not None:
+            self._pieces = _cut(self._raw, ring.lease)
+
+    _raw = None
+    _largest = None
+    fell_back = False
+
+    # Reading back
+
+    def _load(self, ring, schema, into):
+        slot = ring.newest
+        h = ring.read_header(slot)
+        if h is None:
+            raise RestoreFailed("header", slot)
+        text = h.schema.decode() if h.schema_len else None
+        if schema is not None:
+            from . import codec
+
+            mine = codec.compile(schema)
+            if int.from_bytes(mine.crc, "little") != h.schema_crc:
+                raise RestoreFailed(
+                    "schema", slot, text or "CRC-32 0x%08x" % h.schema_crc, mine.text
+                )
+            text = mine.text
+        elif text is None and h.schema_crc:
+            raise RestoreFailed("schema-missing", slot, "0x%08x" % h.schema_crc)
+        elif text is None and into is None:
+            into = bytearray(h.data_len)
+        self.fell_back = ring.corrupt >= 0
+        raw = None if into is None else _as_buffer(into)
+        if raw is not None and (text is None or text == "[u8;%d]" % len(raw)):
+            if len(raw) != h.data_len:
+                raise RestoreFailed("geometry", slot, "%d bytes" % h.data_len, "%d" % len(raw))
+            if not ring.read_data(h, slot, raw):
+                raise RestoreFailed("data", slot, h.sequence)
+            self._adopt(into, text)
+            return
+        if text is None:
+            raise RestoreFailed("schema", slot, "none (raw bytes)", "a buffer in into=")
+        data = bytearray(h.data_len)
+        if not ring.read_data(h, slot, data):
+            raise RestoreFailed("data", slot, h.sequence)
+        self._adopt(_decode(text, data, slot, into), text)
+
+    @classmethod
+    def _restore_plain(cls, lease, h, schema, into, capacity, observer, magic, version):
+        # A plain image of any Durable-style writer: blocks 1..N behind the header in block 0.
+        size = lease.block_size
+        blocks = slots.blocks_for(h.data_len, size)
+        if blocks > lease.blocks:
+            raise RestoreFailed("geometry", 0, "%d bytes" % h.data_len, "%d blocks" % lease.blocks)
+        data = bytearray(blocks * size - size)
+        view = memoryview(data)
+        for i in range(blocks - 1):
+            lease.read(1 + i, 1, view[i * size : (i + 1) * size])
+        data = data[: h.data_len]
+        self = object.__new__(cls)
+        if schema is None:
+            self._adopt(data, None)
+        else:
+            self._adopt(_decode(schema, data, 0, into), schema)
+        capacity = self._capacity(capacity, size)
+        blocks = max(blocks, slots.blocks_for(capacity, size))
+        ring = slots.SlotRing(lease, blocks, magic, version)
+        ring.protect(0)
+        self._own(ring, observer)
+        return self
+
+    def history(self):
+        """The committed checkpoints of the lease, newest first, as (sequence, slot)."""
+        return self._live().history()
+
+    @property
+    def sequence(self):
+        return self._live().sequence
+
+    # Writing; allocation-free
+
+    def checkpoint(self):
+        """Make the state durable. Raises CheckpointFailed, and then the one before restores."""
+        self._live()
+        self._preparing = False
+        self._flush()
+
+    def prepare(self):
+        """Erase ahead, so that the next `checkpoint()` only programs pages."""
+        self._live()
+        self._preparing = True
+        self._flush()
+
+    def into_block_lease(self):
+        """Give the lease away and end this wrapper. Returns a new `BlockLease` handle."""
+        lease = self._live().lease.move()
+        lease.ring = None
+        self._ring = None
+        return lease
+
+    def _live(self):
+        if self._ring is None:
+            raise LeaseError("ended", None, "stage")
+        return self._ring
+
+    def _flush(self):
+        self._error = None
+        self._attempt()
+        self._complete()
+        if self._error is not None:
+            self._fail()
+
+    def _attempt(self):
+        try:
+            self._start()
+            self._work()
+        except BaseException as e:
+            self._error = e
+
+    def _start(self):
+        self._observing = True
+        self._observer.on_flush_start(self._lease_id)
+        self._observing = False
+
+    def _complete(self):
+        try:
+            self._observer.on_flush_complete(self._lease_id)
+        except BaseException as e:
+            if self._error is None:
+                self._observing = True
+                self._error = e
+
+    def _work(self):
+        if self._preparing:
+            self._ring.prepare()
+        elif self._pieces is not None:
+            self._write_pieces()
+        else:
+            self._encode()
+
+    def _encode(self):
+        # Measured first: nothing is erased for a state that does not encode or does not fit.
+        writer = self._writer
+        writer.measure()
+        writer.check(self._codec.encode(self.state, writer, 0) + writer.data_len)
+        writer.begin()
+        writer.finish(self._codec.encode(self.state, writer, 0))
+
+    def _write_pieces(self):
+        writer = self._writer
+        writer.check(len(self._raw))
+        writer.begin()
+        i = 0
+        while i < len(self._pieces) - 1:
+            self._write_piece(self._pieces[i])
+            i += 1
+        writer.finish(writer.put(self._pieces[i]))
+
+    def _write_piece(self, piece):
+        self._writer.write(len(piece) // self._writer.mark, len(piece), piece)
+
+    def _fail(self):
+        error = self._error
+        self._error = None
+        if not isinstance(error, Exception) or isinstance(error, CheckpointFailed):
+            raise error
+        lease = self._ring.lease
+        reason = "observer" if self._observing else lease.doing or "state"
+        try:
+            error = CheckpointFailed(reason, lease.at, repr(error), cause=error)
+        except MemoryError:
+            error = self._reserve
+            error.reason = reason
+        raise error
+
+
+def _as_buffer(x):
+    try:
+        return byte_view(x) if not isinstance(x, (str, int)) else None
+    except TypeError:
+        return None
+
+
+def _cut(raw, lease):
+    # Views of `raw` that are written as they are: whole layout blocks, on flash never across an
+    # erase unit (the first block of a slot is its header); last the rest, 0 to a block long.
+    size = lease.block_size
+    whole = len(raw) // size * size
+    pieces = []
+    at = 0
+    room = (lease.unit_blocks - 1) * size if lease.erases else whole
+    while at < whole:
+        n = min(room, whole - at)
+        if n:
+            pieces.append(raw[at : at + n])
+        at += n
+        room = lease.erase_unit if lease.erases else whole
+    pieces.append(raw[whole:])
+    return pieces
+
+
+def _decode(text, data, slot, into):
+    from . import codec
+
+    try:
+        return codec.compile(text, like=into).decode(data, len(data), into)
+    except EdgeError as e:
+        if e.reason == "trailing":
+            raise RestoreFailed("trailing", slot, e.got, cause=e)
+        raise RestoreFailed("decode", slot, e, cause=e)
+
+
+def _nothing(lease, h):
+    # probe() found no slot of this lease: say what it found instead.
+    if h is None:
+        raise RestoreFailed("none", None, lease.blocks)
+    if h.kind == header.PLAIN:
+        raise RestoreFailed("plain", 0, h.data_len)
+    if h.kind == header.DAMAGED:
+        raise RestoreFailed("header", 0)
+    if h.kind == header.OTHER_VERSION:
+        raise RestoreFailed("version", 0, h.version, header.VERSION)
+    if h.lease_id != lease.id_bytes:
+        raise RestoreFailed("lease-id", 0, slots.hex_id(h.lease_id), slots.hex_id(lease.id_bytes))
+    raise RestoreFailed(
+        "geometry",
+        0,
+        "%d layout blocks of %d bytes" % (h.lease_blocks, h.block_size),
+        "%d of %d" % (lease.blocks, lease.block_size),
+    )
+
+
+def _unrestorable(ring):
+    # The ring has no slot to restore: say why.
+    if ring.corrupt >= 0:
+        raise RestoreFailed("data", ring.corrupt, ring.sequence)
+    if ring.foreign is not None:
+        h = ring.foreign
+        why = ring.mismatch(h)
+        if why == "plain":
+            raise RestoreFailed(why, 0, h.data_len)
+        if why == "version":
+            raise RestoreFailed(why, 0, h.version, ring.version)
+        if why == "lease-id":
+            raise RestoreFailed(
+                why, 0, slots.hex_id(h.lease_id), slots.hex_id(ring.lease.id_bytes)
+            )
+        raise RestoreFailed("geometry", 0, slots.describe(h), slots.describe_ring(ring))
+    if ring.torn:
+        raise RestoreFailed("header", 0)
+    raise RestoreFailed("none", None, ring.slots)
