@@ -1,4 +1,4 @@
-"""CRC-32 kept in a bytearray(4), little-endian (the codec work replaces this with the real one)."""
+"""CRC-32 kept in a bytearray(4), little-endian."""
 
 from binascii import crc32 as _c
 
