@@ -143,11 +143,10 @@ class Template:
 
     def stamp(self, data_len, sequence, slot, data_crc):
         """Fill in one commit: `data_len` bytes, `sequence`, slot index, CRC as bytearray(4)."""
-        block = self.block
-        pack_into("<I", block, 8, data_len)
-        pack_into("<I", block, 16, sequence)
-        pack_into("<H", block, 50, slot & 0xFFFF)
-        copy4(block, 20, data_crc)
+        pack_into("<I", self.block, 8, data_len)
+        pack_into("<I", self.block, 16, sequence)
+        pack_into("<H", self.block, 50, slot & 0xFFFF)
+        copy4(self.block, 20, data_crc)
         self._seal()
 
     def _seal(self):

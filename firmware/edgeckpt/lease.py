@@ -59,7 +59,7 @@ class BlockLease:
         self.count = count
         self.ring = None
         self.doing = None
-        self.at = 0
+        self.at = self._block = self._offset = 0
         self._divide(unit)
         self.device = device
         for other in live:
@@ -131,49 +131,37 @@ class BlockLease:
         On flash they lie in one erase unit. Raises LeaseError `bounds`, `ended`;
         CheckpointFailed `read`; whatever the device raises.
         """
-        self._bounds(block, n)
+        self._seek(block, n)
         self.doing = "read"
         if self._per_block:
-            r = self.device.readblocks(self.start + block * self._per_block, buf)
+            self._done(self.device.readblocks(self._block, buf))
         else:
-            r = self.device.readblocks(self._unit(block), buf, self._offset(block))
-        if r is not None:
-            self._accept(r)
-        self.doing = None
+            self._done(self.device.readblocks(self._block, buf, self._offset))
 
     def program(self, block, n, buf):
         """Write `n` layout blocks at `block`; on flash they are erased, and in one unit.
 
         Errors as of `read`, CheckpointFailed `program`. Only a read-back proves the write.
         """
-        self._bounds(block, n)
+        self._seek(block, n)
         self.doing = "program"
         if self._per_block:
-            r = self.device.writeblocks(self.start + block * self._per_block, buf)
+            self._done(self.device.writeblocks(self._block, buf))
         else:
-            r = self.device.writeblocks(self._unit(block), buf, self._offset(block))
-        if r is not None:
-            self._accept(r)
-        self.doing = None
+            self._done(self.device.writeblocks(self._block, buf, self._offset))
 
     def erase(self, unit):
         """Erase one erase unit, 0 .. units-1. CheckpointFailed `erase`. Flash only."""
-        self._bounds(unit * self.unit_blocks, self.unit_blocks)
+        self._seek(unit * self.unit_blocks, self.unit_blocks)
         self.doing = "erase"
         self.at = unit
-        r = self.device.ioctl(6, self.start + unit)
-        if r is not None:
-            self._accept(r)
-        self.doing = None
+        self._done(self.device.ioctl(6, self._block))
 
     def sync(self):
         """Have the device write out what it holds back. CheckpointFailed `sync`."""
         self.check()
         self.doing = "sync"
-        r = self.device.ioctl(3, 0)
-        if r is not None:
-            self._accept(r)
-        self.doing = None
+        self._done(self.device.ioctl(3, 0))
 
     def wipe(self):
         """Give up all that the lease holds: erase every unit, or overwrite every block with 0xFF.
@@ -189,26 +177,27 @@ class BlockLease:
                 self.program(block, 1, blank)
         self.sync()
 
-    def _accept(self, r):
+    def _done(self, r):
         # False is a failure on esp32's SDCard, +1 on mimxrt, negative ones everywhere.
-        if r is not True and (r is False or r != 0):
+        if r is not None and r is not True and (r is False or r != 0):
             raise CheckpointFailed(self.doing, self.at, "the device answered %r" % (r,))
+        self.doing = None
 
-    def _unit(self, block):
-        return self.start + block // self.unit_blocks
-
-    def _offset(self, block):
-        return block % self.unit_blocks * self.block_size
-
-    def _bounds(self, block, n):
+    def _seek(self, block, n):
+        # Bounds of n layout blocks at `block`, and where they lie on the device.
         if self.device is None:
             self.check()
-        self.at = block
         if block < 0 or n < 1 or block + n > self.blocks:
             raise LeaseError(
                 "bounds", "layout blocks", "%d+%d" % (block, n), "0..%d" % (self.blocks - 1)
             )
-        if self.erases and block % self.unit_blocks + n > self.unit_blocks:
+        self.at = block
+        if self._per_block:
+            self._block = self.start + block * self._per_block
+            return
+        self._block = self.start + block // self.unit_blocks
+        self._offset = block % self.unit_blocks * self.block_size
+        if self._offset + n * self.block_size > self.erase_unit:
             raise LeaseError("bounds", "layout blocks", "%d+%d" % (block, n), "one erase unit")
 
 
@@ -227,6 +216,8 @@ _FIELDS = (
     "ring",
     "doing",
     "at",
+    "_block",
+    "_offset",
     "_per_block",
 )
 

@@ -8,6 +8,30 @@ that nothing was written. Nothing here allocates once built.
 from .errors import LeaseError
 
 
+class Catch:
+    """`with catch:` keeps what is raised inside in `error`, unless one is kept already.
+
+    An `except ... as` needs a frame of more than 11 words, which MicroPython allocates.
+    """
+
+    def __init__(self):
+        self.error = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if self.error is None:
+            self.error = error
+        return True
+
+    def take(self):
+        """The error kept, or None; forgets it."""
+        error = self.error
+        self.error = None
+        return error
+
+
 class CheckpointFlushObserver:
     """Base of observers; does nothing. `lease_id` is the object given to the stage.
 
@@ -147,7 +171,7 @@ class Observers(CheckpointFlushObserver):
     def __init__(self, *observers):
         self._all = observers
         self._started = 0
-        self._error = None
+        self._caught = Catch()
 
     def on_flush_start(self, lease_id):
         self._started = 0
@@ -156,21 +180,9 @@ class Observers(CheckpointFlushObserver):
             self._all[self._started - 1].on_flush_start(lease_id)
 
     def on_flush_complete(self, lease_id):
-        self._error = None
         while self._started > 0:
             self._started -= 1
-            self._complete(self._all[self._started], lease_id)
-        if self._error is not None:
-            self._raise()
-
-    def _complete(self, observer, lease_id):
-        try:
-            observer.on_flush_complete(lease_id)
-        except BaseException as e:
-            if self._error is None:
-                self._error = e
-
-    def _raise(self):
-        error = self._error
-        self._error = None
-        raise error
+            with self._caught:
+                self._all[self._started].on_flush_complete(lease_id)
+        if self._caught.error is not None:
+            raise self._caught.take()

@@ -10,7 +10,7 @@ the raise. The observer's completion comes exactly once per flush, whatever happ
 from . import header, slots
 from .commit import SlotWriter
 from .errors import CheckpointFailed, EdgeError, LeaseError, RestoreFailed, SchemaError
-from .observe import CheckpointFlushObserver
+from .observe import Catch, CheckpointFlushObserver
 from .port import byte_view
 
 _DEFAULT_SLOT = 4096  # bytes of a slot whose schema sets no bound: one usual erase unit
@@ -162,7 +162,7 @@ class CheckpointedStageState:
         self._observer = CheckpointFlushObserver() if observer is None else observer
         self._writer = SlotWriter(ring)
         self._writer.header.set_schema(self._text, self._crc)
-        self._error = None
+        self._caught = Catch()
         self._observing = False
         self._preparing = False
         # Raised where the heap has no room for a fresh error (its reason is then filled in).
@@ -270,31 +270,23 @@ class CheckpointedStageState:
         return self._ring
 
     def _flush(self):
-        self._error = None
         self._attempt()
         self._complete()
-        if self._error is not None:
-            self._fail()
+        if self._caught.error is not None:
+            self._fail(self._caught.take())
 
     def _attempt(self):
-        try:
-            self._start()
+        self._ring.lease.doing = None
+        with self._caught:
+            self._observing = True
+            self._observer.on_flush_start(self._lease_id)
+            self._observing = False
             self._work()
-        except BaseException as e:
-            self._error = e
-
-    def _start(self):
-        self._observing = True
-        self._observer.on_flush_start(self._lease_id)
-        self._observing = False
 
     def _complete(self):
-        try:
+        with self._caught:
+            self._observing = self._caught.error is None or self._observing
             self._observer.on_flush_complete(self._lease_id)
-        except BaseException as e:
-            if self._error is None:
-                self._observing = True
-                self._error = e
 
     def _work(self):
         if self._preparing:
@@ -325,9 +317,7 @@ class CheckpointedStageState:
     def _write_piece(self, piece):
         self._writer.write(len(piece) // self._writer.mark, len(piece), piece)
 
-    def _fail(self):
-        error = self._error
-        self._error = None
+    def _fail(self, error):
         if not isinstance(error, Exception) or isinstance(error, CheckpointFailed):
             raise error
         lease = self._ring.lease
