@@ -10,6 +10,7 @@ the raise. The observer's completion comes exactly once per flush, whatever happ
 from . import header, slots
 from .commit import SlotWriter
 from .errors import CheckpointFailed, EdgeError, LeaseError, RestoreFailed, SchemaError
+from .lease import id_bytes
 from .observe import Catch, CheckpointFlushObserver
 from .port import byte_view
 
@@ -63,7 +64,7 @@ class CheckpointedStageState:
         `lease_id` must be that of the lease. LeaseError `argument` if it is not.
         """
         lease.check()
-        if slots.id_bytes(lease_id) != lease.id_bytes:
+        if id_bytes(lease_id) != lease.id_bytes:
             raise LeaseError(
                 "argument", "lease_id", lease_id, "that of the lease, %r" % (lease.lease_id,)
             )

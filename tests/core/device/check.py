@@ -1,0 +1,23 @@
+"""What the core scripts share: they run on MicroPython and on CPython, without a test runner."""
+
+
+def raises(kind, reason, call, *args, **options):
+    """Call it; it must raise `kind` with `reason`. Returns the error, whose sentence is short."""
+    try:
+        call(*args, **options)
+    except kind as e:
+        assert e.reason == reason, "reason %r, expected %r: %s" % (e.reason, reason, e)
+        text = str(e)
+        assert text and "{" not in text and "None" not in text, text
+        return e
+    raise AssertionError("nothing raised, expected %s %r" % (kind.__name__, reason))
+
+
+def run(names):
+    """Run every function of the dict `names` that starts with test_, in order of their names."""
+    count = 0
+    for name in sorted(names):
+        if name.startswith("test_"):
+            names[name]()
+            count += 1
+    print("ok", count)

@@ -1,0 +1,41 @@
+"""The core of the module, by scripts that run under CPython and real MicroPython alike."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+FIRMWARE = HERE.parents[1] / "firmware"
+
+
+def run_script(command: list[str], name: str) -> str:
+    path = f"{FIRMWARE}{os.pathsep}{HERE / 'device'}"
+    env = dict(os.environ, PYTHONPATH=path, MICROPYPATH=path)
+    result = subprocess.run(
+        [*command, str(HERE / "device" / name)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    output = result.stdout + result.stderr
+    assert result.returncode == 0 and "ok" in result.stdout, output
+    return result.stdout
+
+
+def interpreter(request: pytest.FixtureRequest, name: str) -> list[str]:
+    return [sys.executable] if name == "cpython" else request.getfixturevalue(name)
+
+
+@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
+@pytest.mark.parametrize("script", ["leases.py", "observers.py", "restoring.py", "layout.py"])
+def test_core(request: pytest.FixtureRequest, script: str, on: str) -> None:
+    run_script(interpreter(request, on), script)
+
+
+@pytest.mark.parametrize("on", ["mpy64", "mpy32"])
+def test_checkpoint_allocates_nothing(request: pytest.FixtureRequest, on: str) -> None:
+    print(run_script(interpreter(request, on), "alloc.py"))
