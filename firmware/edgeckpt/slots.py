@@ -182,22 +182,20 @@ class SlotRing:
         if self.slots <= _FULL_SCAN:
             order = self._all()
         else:
-            found = self._search()
-            order = [found] if found and self._confirmed(*found) else self._all()
+            found = self._search({})
+            order = [found] if found else self._all()
         for sequence, slot in order:
             if sequence > self.sequence:
                 self._group = slot // self.per_group
             self.sequence = max(self.sequence, sequence)
-            h = self.read_header(slot)
-            if h is None or h.sequence != sequence or not self._confirmed(sequence, slot):
-                continue
-            if self.intact(h, slot):
+            h = self._confirmed(sequence, slot)
+            if h and self.intact(h, slot):
                 self.newest = slot
                 break
-            if self.corrupt < 0:
+            if h and self.corrupt < 0:
                 self.corrupt = slot
             if len(order) == 1:
-                order.extend(self._all()[1:])
+                order.extend([other for other in self._all() if other != order[0]])
         if self.unreadable >= self.slots:
             raise CheckpointFailed("read", 0, "no header of %d can be read" % self.slots)
         self._resume()
@@ -217,78 +215,80 @@ class SlotRing:
         for _ in range(2):
             h = self.read_header(slot)
             if h is None or h.sequence != sequence:
-                return False
-        return True
+                return None
+        return h
 
     def history(self):
         """All valid headers of this ring as (sequence, slot), newest first. Reads every header."""
         return self._all()
 
-    def _search(self):
+    def _search(self, seen):
+        # (sequence, slot) of the newest header; `seen` keeps the sequences read on the way.
         start = 0
         best = None
         for _ in range(_WITNESSES):
-            group = self._last_group(start)
+            group = self._last_group(start, seen)
             if group < 0:
                 return best
-            found = self._last_slot(group * self.per_group, self.per_group)
+            found = self._last_slot(group * self.per_group, self.per_group, seen)
             if found and (best is None or found > best):
                 best = found
             # The frontier: a unit whose first slot was given up, or one skipped as worn out.
             newer = -1
             for i in range(1, _WITNESSES):
                 g = (group + i) % self.groups
-                found = self._last_slot(g * self.per_group, min(self.per_group, _WITNESSES))
+                found = self._last_slot(g * self.per_group, min(self.per_group, _WITNESSES), seen)
                 if found and (best is None or found > best):
                     newer = g
+                    best = self._last_slot(g * self.per_group, self.per_group, seen)
             if newer < 0:
                 return best
             start = newer
         return best
 
-    def _last_group(self, start):
+    def _sequence(self, slot, seen):
+        # The sequence in the header of `slot`, 0 where there is none; each is read once.
+        if slot not in seen:
+            h = self.read_header(slot)
+            seen[slot] = h.sequence if h else 0
+        return seen[slot]
+
+    def _last_group(self, start, seen):
         # The last group, counted on from `start`, of the lap that the first valid one begins.
         lo = 0
-        floor = None
+        floor = 0
         while lo < self.groups:
-            h = self.read_header((start + lo) % self.groups * self.per_group)
-            if h:
-                floor = h.sequence
+            floor = self._sequence((start + lo) % self.groups * self.per_group, seen)
+            if floor:
                 break
             lo += 1
-        if floor is None:
+        if not floor:
             return -1
         hi = self.groups
         while hi - lo > 1:
             mid = (lo + hi) // 2
             for i in range(mid, min(mid + _WITNESSES, hi)):
-                h = self.read_header((start + i) % self.groups * self.per_group)
-                if h and h.sequence >= floor:
+                if self._sequence((start + i) % self.groups * self.per_group, seen) >= floor:
                     lo = i
                     break
             else:
                 hi = mid
         return (start + lo) % self.groups
 
-    def _last_slot(self, first, n):
+    def _last_slot(self, first, n, seen):
         # The newest of n slots of one group: the last valid one, they are used in order.
-        if n > 2 * _WITNESSES + 2:
-            lo = 0
-            hi = n
-            while hi - lo > 1:
-                mid = (lo + hi) // 2
-                for i in range(mid, min(mid + _WITNESSES, hi)):
-                    if self.read_header(first + i):
-                        lo = i
-                        break
-                else:
-                    hi = mid
-            n = lo + 1
-        for slot in range(first + n - 1, first - 1, -1):
-            h = self.read_header(slot)
-            if h:
-                return h.sequence, slot
-        return None
+        lo = 0
+        hi = n
+        while hi - lo > 1:
+            mid = (lo + hi) // 2
+            for i in range(mid, min(mid + _WITNESSES, hi)):
+                if self._sequence(first + i, seen):
+                    lo = i
+                    break
+            else:
+                hi = mid
+        sequence = self._sequence(first + lo, seen)
+        return (sequence, first + lo) if sequence else None
 
     def protect(self, slot):
         """Take `slot` for the newest, whatever it holds: its unit will not be erased."""
