@@ -176,7 +176,8 @@ class SlotRing:
         Reads headers, and the data of the newest slot. Up to 64 slots all headers are read;
         longer rings are searched: at most 40 header reads for 4,096 slots, cut or not (the
         search turns back only where three neighbouring units agree, and looks at the units
-        after the one it found). CheckpointFailed `read` where no header at all can be read.
+        after the one it found); that there is no checkpoint at all takes all headers.
+        CheckpointFailed `read` where no header at all can be read.
         """
         self._forget()
         if self.slots <= _FULL_SCAN:
@@ -258,7 +259,9 @@ class SlotRing:
         lo = 0
         floor = 0
         while lo < self.groups:
-            floor = self._sequence((start + lo) % self.groups * self.per_group, seen)
+            first = (start + lo) % self.groups * self.per_group
+            for slot in range(first, first + min(self.per_group, _WITNESSES)):
+                floor = floor or self._sequence(slot, seen)
             if floor:
                 break
             lo += 1

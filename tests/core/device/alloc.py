@@ -10,8 +10,6 @@ import gc
 from array import array
 
 import micropython
-from nor_device import Nor
-
 from edgeckpt import (
     BlockLease,
     CheckpointedStageState,
@@ -21,6 +19,7 @@ from edgeckpt import (
     PreemptionCheckpointObserver,
     PreemptionManager,
 )
+from nor_device import Nor
 
 SCHEMA = (
     "{epoch:u32,sequence:u64,gains:[f32;8],label:Option<str>,"

@@ -3,10 +3,9 @@
 import struct
 
 from check import run
-from nor_device import Nor, Ram
-
 from edgeckpt import BlockLease, CheckpointedStageState
 from edgeckpt.lease import live
+from nor_device import Nor, Ram
 
 SCHEMA = "{count:u32,blob:bytes}"
 

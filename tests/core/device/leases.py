@@ -1,10 +1,9 @@
 """BlockLease: bounds, ownership, overlap, geometry."""
 
 from check import raises, run
-from nor_device import Nor, Ram
-
 from edgeckpt import BlockLease, CheckpointedStageState, CheckpointFailed, LeaseError
 from edgeckpt.lease import live
+from nor_device import Nor, Ram
 
 
 def test_bounds_are_refused():

@@ -1,8 +1,6 @@
 """Observers: one completion per start, whatever fails; what a start that raises means."""
 
 from check import raises, run
-from nor_device import Nor
-
 from edgeckpt import (
     BlockLease,
     CheckpointedStageState,
@@ -16,6 +14,7 @@ from edgeckpt import (
     PreemptionManager,
 )
 from edgeckpt.lease import live
+from nor_device import Nor
 
 
 class Log(CheckpointFlushObserver):

@@ -4,8 +4,6 @@ import struct
 from binascii import crc32
 
 from check import raises, run
-from nor_device import Nor, Ram
-
 from edgeckpt import (
     BlockLease,
     CheckpointedStageState,
@@ -14,6 +12,7 @@ from edgeckpt import (
     SchemaError,
 )
 from edgeckpt.lease import live
+from nor_device import Nor, Ram
 
 ID = 0xABCD
 SCHEMA = "{count:u32,name:str,gains:[f32;2]}"
