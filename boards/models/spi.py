@@ -1,0 +1,245 @@
+"""`machine.SPI` and `Pin` look-alikes over chip models, with simulated time.
+
+What is on the other side is a model with `select(level)`, `transfer(byte) -> byte`, and the fast
+paths `write(buf)` and `readinto(buf, fill)` that mean the same byte by byte. Promises: every byte
+takes its time on the simulated clock, every byte and every call is counted, nothing ever sleeps
+for real. Runs on MicroPython and CPython.
+"""
+
+
+class PowerCut(BaseException):
+    """The supply failed. Not an Exception: no driver may catch it by accident."""
+
+
+class Dice:
+    """Random numbers that a seed replays, the same on every interpreter."""
+
+    def __init__(self, seed):
+        self._x = (seed * 2654435761 + 12345) & 0x3FFFFFFF | 1
+
+    def below(self, n):
+        self._x = (self._x * 1103515245 + 12345) & 0x3FFFFFFF
+        return (self._x >> 8) % n
+
+    def bits(self, n):
+        """An int of `n` random bits."""
+        raw = bytearray((n + 7) // 8)
+        for i in range(len(raw)):
+            raw[i] = self.below(256)
+        return int.from_bytes(raw, "little") & ((1 << n) - 1)
+
+
+class Clock:
+    """Simulated time with the names of MicroPython's `time` that drivers use.
+
+    `us` (int) is the time since the start in microseconds; `slept` counts the part of it that
+    was passed in `sleep_us` and `sleep_ms`.
+    """
+
+    def __init__(self):
+        self.us = 0
+        self.slept = 0
+        self._ns = 0
+
+    def ticks_us(self):
+        return self.us & 0x3FFFFFFF
+
+    def ticks_ms(self):
+        return (self.us // 1000) & 0x3FFFFFFF
+
+    def ticks_add(self, t, delta):
+        return (t + delta) & 0x3FFFFFFF
+
+    def ticks_diff(self, a, b):
+        return ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
+
+    def sleep_us(self, us):
+        self.us += us
+        self.slept += us
+
+    def sleep_ms(self, ms):
+        self.sleep_us(ms * 1000)
+
+    def pass_ns(self, ns):
+        ns += self._ns
+        self.us += ns // 1000
+        self._ns = ns % 1000
+
+
+class Pin:
+    """A chip-select line, active low, as `machine.Pin`: `pin(0)`, `pin.value()`, `pin.init()`."""
+
+    IN = 0
+    OUT = 1
+
+    def __init__(self, bus, chip):
+        self.level = 1
+        self.chip = chip
+        self.bus = bus
+        bus.pins.append(self)
+
+    def init(self, mode=-1, pull=-1, value=None):
+        if value is not None:
+            self(value)
+
+    def __call__(self, level=None):
+        if level is None:
+            return self.level
+        level = 1 if level else 0
+        if level != self.level:
+            self.level = level
+            self.bus.selects += 1
+            self.chip.select(level)
+
+    value = __call__
+
+    def on(self):
+        self(1)
+
+    def off(self):
+        self(0)
+
+
+class SPI:
+    """One bus with the chips of its `Pin`s.
+
+    Attributes: `bytes` on the wire, `calls` of write/readinto, `selects` (edges of the pins),
+    `baudrate` in Hz, `log` (None, or a list that takes `(kind, bytes)` of what went out and came
+    in), `cut_after` (None, or the count of bytes after which a PowerCut is raised).
+    """
+
+    MSB = 0
+    LSB = 1
+
+    def __init__(self, clock, baudrate=20_000_000):
+        self.clock = clock
+        self.pins = []
+        self.bytes = 0
+        self.calls = 0
+        self.selects = 0
+        self.log = None
+        self.cut_after = None
+        self.init(baudrate)
+
+    def init(self, baudrate=None, *, polarity=0, phase=0, bits=8, firstbit=0, **pins):
+        if polarity != phase or bits != 8 or firstbit != self.MSB:
+            raise ValueError("the chips take mode 0 or 3, 8 bits, MSB first")
+        if baudrate is not None:
+            self.baudrate = baudrate
+            self._byte_ns = 8_000_000_000 // baudrate
+
+    def deinit(self):
+        pass
+
+    def _count(self, n):
+        self.calls += 1
+        self.bytes += n
+        self.clock.pass_ns(n * self._byte_ns)
+        if self.cut_after is not None and self.bytes > self.cut_after:
+            self.cut_after = None
+            for pin in self.pins:
+                pin.chip.power_off()
+            raise PowerCut("after %d bytes" % self.bytes)
+
+    def _chip(self):
+        # Chips that are not selected still see the clock: an SD card needs 74 of them (sdspi.py).
+        chosen = None
+        for pin in self.pins:
+            if not pin.level:
+                if chosen is not None:
+                    raise AssertionError("two chips selected on one bus")
+                chosen = pin.chip
+        return chosen
+
+    def write(self, buf):
+        self._count(len(buf))
+        chip = self._chip()
+        if self.log is not None:
+            self.log.append(("w", bytes(buf)))
+        if chip is not None:
+            chip.write(buf)
+        else:
+            self._idle(len(buf))
+
+    def readinto(self, buf, fill=0):
+        self._count(len(buf))
+        chip = self._chip()
+        if chip is not None:
+            chip.readinto(buf, fill)
+        else:
+            self._idle(len(buf))
+            for i in range(len(buf)):
+                buf[i] = 0xFF
+        if self.log is not None:
+            self.log.append(("r", bytes(buf)))
+
+    def read(self, n, fill=0):
+        buf = bytearray(n)
+        self.readinto(buf, fill)
+        return bytes(buf)
+
+    def write_readinto(self, out, into):
+        if len(out) != len(into):
+            raise ValueError("buffers must be the same length")
+        self._count(len(out))
+        chip = self._chip()
+        sent = bytes(out) if self.log is not None else None
+        if chip is not None:
+            for i in range(len(out)):
+                into[i] = chip.transfer(out[i])
+        else:
+            self._idle(len(out))
+            for i in range(len(out)):
+                into[i] = 0xFF
+        if self.log is not None:
+            self.log.append(("x", sent, bytes(into)))
+
+    def _idle(self, n):
+        for pin in self.pins:
+            pin.chip.idle(n)
+
+
+class Tape:
+    """A bus that plays back a recorded `SPI.log`: for measuring what the driver itself allocates.
+
+    It allocates nothing; what is sent is compared with the record, and so is its order
+    (AssertionError).
+    """
+
+    MSB = 0
+
+    def __init__(self, log):
+        self._kind = [r[0] for r in log]
+        self._a = [bytearray(r[1]) for r in log]
+        self._b = [bytearray(r[-1]) for r in log]
+        self.at = 0
+        self.left = len(log)
+
+    def init(self, baudrate=None, *, polarity=0, phase=0):
+        pass
+
+    def __call__(self, level=None):
+        """The tape is its own chip-select pin."""
+
+    def _next(self, kind, buf):
+        at = self.at
+        if at >= len(self._kind) or self._kind[at] != kind or len(self._a[at]) != len(buf):
+            raise AssertionError("the driver left the recorded path at record %d" % at)
+        self.at = at + 1
+        self.left -= 1
+        return at
+
+    def write(self, buf):
+        at = self._next("w", buf)
+        if self._a[at] != buf:
+            raise AssertionError("other bytes than recorded at %d" % at)
+
+    def readinto(self, buf, fill=0):
+        at = self._next("r", buf)
+        buf[:] = self._a[at]
+
+    def write_readinto(self, out, into):
+        at = self._next("x", out)
+        if self._a[at] != out:
+            raise AssertionError("other bytes than recorded at %d" % at)
+        into[:] = self._b[at]

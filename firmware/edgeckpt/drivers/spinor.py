@@ -1,0 +1,584 @@
+"""`SPINor`: serial NOR flash on `machine.SPI` and a chip-select pin, as a block device.
+
+Promises: what the chip says is looked at (write enable latch, busy, fail flags) and a command
+that it did not take is an OSError; every wait is bounded; a program never crosses a page;
+reads, programs, erases and their waits allocate nothing. What it cannot promise: NOR flash has
+no checksum on the bus, so only a read-back is evidence of what was stored.
+
+Sources: section numbers such as 8.2.13 are those of the Winbond W25Q128JV datasheet, revision F
+("256JV": the W25Q256JV's chapter on 4-byte addresses); "BFPT DWORD n" is the n-th word of the
+Basic Flash Parameter Table, "4BAIT" the 4-byte Address Instruction Table, of JESD216B.
+"""
+
+try:
+    from micropython import const
+except ImportError:
+
+    def const(value):
+        return value
+
+
+try:
+    from .fast import copy, overlay
+except (ImportError, SyntaxError, ValueError, NameError, AttributeError):
+    from .plain import copy, overlay
+
+_EPERM = const(1)
+_EIO = const(5)
+_ENODEV = const(19)
+_EINVAL = const(22)
+_EROFS = const(30)
+_ETIMEDOUT = const(110)
+
+_WREN = const(0x06)  # 8.2.1
+_RDSR1 = const(0x05)  # 8.2.4
+_RDSR2 = const(0x35)
+_RDSR3 = const(0x15)
+_WRSR1 = const(0x01)  # 8.2.5
+_WRSR2 = const(0x31)
+_READ = const(0x03)  # 8.2.6, up to 50 MHz (9.6, fR)
+_FAST_READ = const(0x0B)  # 8.2.7, one dummy byte
+_READ4 = const(0x13)  # 256JV
+_FAST_READ4 = const(0x0C)  # 256JV
+_PROGRAM = const(0x02)  # 8.2.13
+_PROGRAM4 = const(0x12)  # 256JV
+_SECTOR_ERASE = const(0x20)  # 8.2.15
+_POWER_DOWN = const(0xB9)  # 8.2.21
+_RELEASE = const(0xAB)  # 8.2.22
+_JEDEC_ID = const(0x9F)  # 8.2.27
+_SFDP = const(0x5A)  # 8.2.28
+_ENTER4 = const(0xB7)  # 256JV
+_UNLOCK_ALL = const(0x98)  # Global Block/Sector Unlock
+
+_BUSY = const(0x01)  # 7.1.1
+_WEL = const(0x02)  # 7.1.2
+_CMP = const(0x40)  # 7.1.6, status register 2
+_WPS = const(0x04)  # 7.1.11, status register 3
+
+# Longest times in ms (9.6: tPP, tW, tSE, tBE1, tBE2). An SFDP that allows more is believed.
+_PROGRAM_MS = const(3)
+_STATUS_MS = const(15)
+_ERASE_MS = ((4096, 400), (32768, 1600), (65536, 2000))
+_MARGIN_MS = const(2)  # ticks_ms counts whole milliseconds: one at either end
+_RELEASE_US = const(40)  # tRES1 is 3 us here (9.6), up to 35 us in the table below
+_LATCH_TRIES = const(4)  # 9.3: writes are ignored for tPUW <= 5 ms after power-up
+_LATCH_PAUSE_US = const(2000)
+
+# How vendors tell that an operation failed, and where their protection bits are, by the
+# manufacturer's byte of 9Fh: (protection bits of status register 1, command that reads the fail
+# bits, program failed, erase failed, command that clears them, B7h needs the latch).
+# Status register 1 carries the fail bits itself where the command is 05h.
+_QUIRKS = {
+    0xEF: (0x1C, 0, 0, 0, 0, False),  # Winbond: 7.1.3; no fail bits
+    # Macronix MX25L128: BP3..BP0; P_FAIL and E_FAIL in the security register (RDSCUR, 2Bh),
+    # cleared by the next success
+    0xC2: (0x3C, 0x2B, 0x20, 0x40, 0, False),
+    # Micron N25Q128/MT25QL: BP3 is bit 6; flag status register (70h), cleared by 50h;
+    # ENTER 4-BYTE ADDRESS MODE needs WRITE ENABLE
+    0x20: (0x5C, 0x70, 0x10, 0x20, 0x50, True),
+    # Spansion/Infineon S25FL-S: P_ERR, E_ERR in SR1; busy until CLSR (30h)
+    0x01: (0x1C, 0x05, 0x40, 0x20, 0x30, False),
+    0x9D: (0x3C, 0, 0, 0, 0, False),  # ISSI IS25LP: BP3..BP0
+    0xC8: (0x1C, 0, 0, 0, 0, False),  # GigaDevice GD25Q: BP2..BP0 are 0 where nothing is locked
+}
+_PLAIN = (0x1C, 0, 0, 0, 0, False)
+
+
+class SPINor:
+    """The flash chip on `spi` (a `machine.SPI`, mode 0 or 3) with chip select `cs` (a `Pin`).
+
+    erase_size: bytes of an erase unit and block of this device, one that the chip's SFDP offers
+        (4096, 32768, 65536); default: the smallest. Large units are erased 4 to 5 times faster
+        per byte. `erase_range` uses them whatever the block is.
+    fast_read: read with 0Bh, for a bus above the limit of 03h (50 MHz on a W25Q-JV, 33 on some).
+    partly_protected: allow writes although block protection bits are set (the chip still refuses
+        what they cover); by default they are an error.
+    clock: where `ticks_ms`, `ticks_diff` and `sleep_us` come from; default the module `time`.
+
+    Extended block protocol: `readblocks(n, buf, off)`, `writeblocks(n, buf, off)` (programs
+    only), `ioctl`. Two-argument `writeblocks(n, buf)` erases the blocks first, as file systems
+    with the simple protocol want it.
+
+    OSError, errno and text: ENODEV no chip, or it went away; EIO a command that was not taken,
+    a failure that the chip reports; ETIMEDOUT busy longer than the datasheet allows; EROFS block
+    protection; EINVAL a range that is not on the chip.
+
+    Attributes: `jedec` (3 bytes), `size`, `erase_size` (bytes), `status` (status register 1 as
+    last read), and counts since construction: `programs`, `erases`, `polls`, `retries` (write
+    enables that had to be repeated), `timeouts`.
+    """
+
+    def __init__(
+        self, spi, cs, *, erase_size=0, fast_read=False, partly_protected=False, clock=None
+    ):
+        if clock is None:
+            import time as clock
+        self._ticks = clock.ticks_ms
+        self._diff = clock.ticks_diff
+        self._sleep = clock.sleep_us
+        self._spi = spi
+        self._cs = cs
+        self._one = bytearray(1)
+        self._two = bytearray(2)
+        self._got = bytearray(2)
+        self.status = 0
+        self.programs = self.erases = self.polls = self.retries = self.timeouts = 0
+        self._busy = False
+        self._since = 0
+        self._limit = 0
+        self._step = 50
+        cs.init(cs.OUT, value=1)
+        self._find()
+        self._describe(erase_size)
+        self._quirks(partly_protected)
+        self._commands(fast_read)
+
+    # Detection; may allocate
+
+    def _find(self):
+        self._send_one(_RELEASE)
+        self._sleep(_RELEASE_US)
+        self._read_status()
+        if self.status in (0x00, 0xFF) and self._id() in (b"\xff\xff\xff", b"\x00\x00\x00"):
+            raise OSError(_ENODEV, "no SPI flash: JEDEC id %s" % _hex(self.jedec))
+        # An operation may still run from before a reset: the longest one (64 KiB erase).
+        self._busy = True
+        self._wait(100, _ERASE_MS[2][1])
+        first = self._id()
+        if self._id() != first or first[0] in (0x00, 0xFF):
+            raise OSError(
+                _ENODEV, "JEDEC id %s, then %s: bad wiring?" % (_hex(first), _hex(self.jedec))
+            )
+
+    def _id(self):
+        self.jedec = self._query(b"\x9f", 3)
+        return self.jedec
+
+    def _query(self, command, n):
+        answer = bytearray(n)
+        self._cs(0)
+        try:
+            self._spi.write(command)
+            self._spi.readinto(answer)
+        finally:
+            self._cs(1)
+        return bytes(answer)
+
+    def _sfdp(self, at, n):
+        return self._query(bytes((_SFDP, at >> 16, at >> 8 & 0xFF, at & 0xFF, 0)), n)
+
+    def _describe(self, erase_size):
+        # JESD216B: header, parameter headers of 8 bytes, then the tables they point to.
+        self.sfdp = False
+        self.page_size = 256
+        self._types = {4096: _SECTOR_ERASE}
+        self._erase_us = {4096: 45_000}
+        self._erase_ms = dict(_ERASE_MS)
+        self._pp_us = 700
+        self._pp_ms = _PROGRAM_MS
+        self._types4 = None
+        self._enter4 = True
+        # The density byte is the exponent up to 32 MiB; above it vendors count on from 20h.
+        density = self.jedec[2]
+        self.size = 1 << (density if density < 0x20 else density - 6) if density < 0x30 else 0
+        head = self._sfdp(0, 8)
+        if head[:4] == b"SFDP":
+            for i in range(min(head[6], 15) + 1):
+                h = self._sfdp(8 + 8 * i, 8)
+                at = h[4] | h[5] << 8 | h[6] << 16
+                if h[0] == 0x00 and h[7] == 0xFF and h[3] >= 9:
+                    self._basic(self._sfdp(at, 4 * min(h[3], 16)))
+                elif h[0] == 0x84 and h[7] == 0xFF and h[3] >= 2:
+                    self._four(self._sfdp(at, 8))
+        unit = erase_size or min(self._types)
+        if unit not in self._types:
+            raise OSError(
+                _EINVAL, "erase_size %d, this chip has %s" % (unit, sorted(self._types))
+            )
+        if not 4096 <= self.size <= 1 << 29 or self.size % unit:
+            raise OSError(_ENODEV, "JEDEC id %s: size %d" % (_hex(self.jedec), self.size))
+        self.erase_size = unit
+
+    def _basic(self, table):
+        words = [int.from_bytes(table[i : i + 4], "little") for i in range(0, len(table), 4)]
+        # DWORD 2: density in bits, less one, or as a power of two
+        bits = 1 << (words[1] & 0x3F) if words[1] >> 31 else words[1] + 1
+        self.size = bits // 8
+        types = {}
+        order = []
+        for i in range(4):  # DWORD 8 and 9: size as a power of two, opcode
+            field = words[7 + i // 2] >> (16 * (i % 2))
+            order.append(field & 0xFF)
+            if 8 <= field & 0xFF <= 17:
+                types[1 << (field & 0xFF)] = field >> 8 & 0xFF
+        if types:
+            self._types = types
+        self._order = order
+        self.sfdp = True
+        if len(words) > 10:
+            self._timing(words[9], words[10])
+        if len(words) > 15:
+            self._enter4 = bool(words[15] >> 24 & 0x03)  # DWORD 16: B7h, or WREN and B7h
+            self._enter4_wren = bool(words[15] >> 25 & 1)
+
+    def _timing(self, erase, program):
+        # DWORD 10: typical times and the factor to the maximum; DWORD 11: page size, program
+        times = 2 * ((erase & 15) + 1)
+        for i in range(4):
+            size = 1 << self._order[i] if 8 <= self._order[i] <= 17 else 0
+            field = erase >> (4 + 7 * i) & 0x7F
+            if size in self._types:
+                ms = ((field & 31) + 1) * (1, 16, 128, 1000)[field >> 5]
+                self._erase_us[size] = ms * 1000
+                self._erase_ms[size] = max(ms * times, self._erase_ms.get(size, 0))
+        self.page_size = min(256, 1 << (program >> 4 & 15))
+        self._pp_us = ((program >> 8 & 31) + 1) * (64 if program >> 13 & 1 else 8)
+        longest = self._pp_us * 2 * ((program & 15) + 1)
+        self._pp_ms = max(_PROGRAM_MS, (longest + 999) // 1000)
+
+    def _four(self, table):
+        # 4BAIT DWORD 1: what there is (bit 0 13h, bit 1 0Ch, bit 6 12h, bits 9-12 the erase
+        # types); DWORD 2: their opcodes, in the order of the types
+        has = table[0] | table[1] << 8
+        if has & 0x41 == 0x41 and has & 0x1E00:
+            types = {}
+            for i in range(4):
+                if has >> (9 + i) & 1 and 8 <= self._order[i] <= 17:
+                    types[1 << self._order[i]] = table[4 + i]
+            self._types4 = types
+
+    def _quirks(self, partly_protected):
+        row = _QUIRKS.get(self.jedec[0], _PLAIN)
+        self._bp, self._fail_op, self._pp_fail, self._se_fail, self._clear_op, wren = row
+        if self.jedec[0] == 0xEF and self.size > 1 << 24:
+            self._bp = 0x3C  # 256JV: BP3..BP0, TB is bit 6
+        self._enter4_wren = wren
+        self._partly = partly_protected
+
+    def _commands(self, fast_read):
+        big = self.size > 1 << 24
+        self._read_op = _FAST_READ if fast_read else _READ
+        self._program_op = _PROGRAM
+        if big and self._types4 and self.erase_size in self._types4:
+            self._types = self._types4
+            self._read_op = _FAST_READ4 if fast_read else _READ4
+            self._program_op = _PROGRAM4
+        elif big:
+            self._enter_four()
+        self._command = bytearray(5 if big else 4)
+        self._read_command = bytearray(len(self._command) + 1) if fast_read else self._command
+        self._page = bytearray(self.page_size)
+        self._erase_op = self._types[self.erase_size]
+        self._se_us = self._erase_us.get(self.erase_size, 100_000)
+        self._se_ms = self._erase_ms.get(self.erase_size, 2000)
+
+    def _enter_four(self):
+        if not self._enter4:
+            raise OSError(
+                _ENODEV, "JEDEC id %s: no known way to 4-byte addresses" % _hex(self.jedec)
+            )
+        if self._enter4_wren:
+            self._send_one(_WREN)
+        self._send_one(_ENTER4)
+
+    # Block protocol; allocation-free
+
+    def readblocks(self, n, buf, off=0):
+        """Fill `buf` from byte `off` of block `n` on; it may run on into the next blocks."""
+        self._range(n, off, len(buf))
+        if self._busy:
+            self._wait(0, self._se_ms)
+        self._address(self._read_command, self._read_op, n * self.erase_size + off)
+        self._receive(buf)
+
+    def writeblocks(self, n, buf, off=None):
+        """Program `buf` at byte `off` of block `n`; without `off` erase whole blocks first."""
+        if off is None:
+            self._range(n, 0, len(buf))
+            self._erase_for(n, len(buf))
+            off = 0
+        else:
+            self._range(n, off, len(buf))
+        off += n * self.erase_size
+        if len(buf) <= self.page_size - off % self.page_size:
+            self._program(off, buf)
+        else:
+            self._program_pages(off, buf)
+
+    def ioctl(self, op, arg):
+        """3 sync, 4 block count, 5 block size in bytes, 6 erase block `arg`; 1 and 2 nothing."""
+        if op == 4:
+            return self.size // self.erase_size
+        if op == 5:
+            return self.erase_size
+        if op == 6:
+            self._range(arg, 0, self.erase_size)
+            self._erase(self._erase_op, arg * self.erase_size)
+        if op == 3 and self._busy:
+            self._wait(0, self._se_ms)
+        return 0
+
+    def erase_range(self, first, count):
+        """Erase `count` blocks from `first` on, with the largest erases that fit."""
+        self._range(first, 0, count * self.erase_size)
+        at = first * self.erase_size
+        end = at + count * self.erase_size
+        us, ms = self._se_us, self._se_ms
+        while at < end:
+            size = max(s for s in self._types if at % s == 0 and at + s <= end)
+            self._se_us = self._erase_us.get(size, us)
+            self._se_ms = self._erase_ms.get(size, 2000)
+            try:
+                self._erase(self._types[size], at)
+            finally:
+                self._se_us, self._se_ms = us, ms
+            at += size
+
+    def _range(self, n, off, size):
+        # off may be past the block, as littlefs does not, but never past the chip.
+        if n < 0 or off < 0 or n * self.erase_size + off + size > self.size:
+            self._out_of_range(n, off, size)
+
+    def _out_of_range(self, n, off, size):
+        raise OSError(
+            _EINVAL,
+            "%d bytes at %d of block %d: the chip has blocks 0..%d of %d bytes"
+            % (size, off, n, self.size // self.erase_size - 1, self.erase_size),
+        )
+
+    def _erase_for(self, n, size):
+        if size % self.erase_size:
+            raise OSError(
+                _EINVAL, "%d bytes: without an offset whole blocks of %d" % (size, self.erase_size)
+            )
+        while size:
+            self._erase(self._erase_op, n * self.erase_size)
+            size -= self.erase_size
+            n += 1
+
+    def _program_pages(self, at, buf):
+        # Page by page through the driver's own page: a slice of the caller's buffer would
+        # allocate. What a page has no bytes for is sent as 0xFF, which programs nothing.
+        done = 0
+        while done < len(buf):
+            done = self._program_next(at, buf, done)
+
+    def _program_next(self, at, buf, done):
+        at += done
+        skip = at % self.page_size
+        run = self.page_size - skip
+        if run > len(buf) - done:
+            run = len(buf) - done
+        if run == self.page_size:
+            copy(self._page, buf, done)
+        else:
+            overlay(self._page, skip, buf, done, run)
+        self._program(at - skip, self._page)
+        return done + run
+
+    def _program(self, at, buf):
+        self._enable()
+        self._address(self._command, self._program_op, at)
+        self._busy = True
+        self._transmit(buf)
+        self.programs += 1
+        self._pp_us = self._finish(self._pp_us, self._pp_ms)
+        self._judge(self._pp_fail)
+
+    def _erase(self, op, at):
+        self._enable()
+        self._address(self._command, op, at)
+        self._busy = True
+        self._transmit(b"")
+        self.erases += 1
+        self._se_us = self._finish(self._se_us, self._se_ms)
+        self._judge(self._se_fail)
+
+    def _address(self, command, op, at):
+        command[0] = op
+        i = 1
+        if len(self._command) == 5:
+            command[1] = at >> 24
+            i = 2
+        command[i] = at >> 16 & 0xFF
+        command[i + 1] = at >> 8 & 0xFF
+        command[i + 2] = at & 0xFF
+
+    # The bus. Chip select goes up whatever happens: a Ctrl-C must not leave the chip listening
+    # to what others say on the bus.
+
+    def _receive(self, buf):
+        self._cs(0)
+        try:
+            self._spi.write(self._read_command)
+            self._spi.readinto(buf)
+        finally:
+            self._cs(1)
+
+    def _transmit(self, buf):
+        self._cs(0)
+        try:
+            self._spi.write(self._command)
+            if buf:
+                self._spi.write(buf)
+        finally:
+            self._cs(1)
+
+    def _send_one(self, op):
+        self._one[0] = op
+        self._cs(0)
+        self._spi.write(self._one)
+        self._cs(1)
+
+    def _register(self, op):
+        # One register byte; it is repeated while the chip stays selected, one is enough.
+        self._two[0] = op
+        self._cs(0)
+        self._spi.write_readinto(self._two, self._got)
+        self._cs(1)
+        return self._got[1]
+
+    def _read_status(self):
+        self.status = self._register(_RDSR1)
+
+    # Latch, busy, verdict
+
+    def _enable(self):
+        if self._busy:
+            self._wait(0, self._se_ms)
+        tries = 0
+        while True:
+            self._send_one(_WREN)
+            self._read_status()
+            if self.status & (_WEL | _BUSY) == _WEL and self.status != 0xFF:
+                break
+            tries += 1
+            if tries == _LATCH_TRIES:
+                self._no_latch()
+            self.retries += 1
+            self._sleep(_LATCH_PAUSE_US)
+        if self.status & self._bp and not self._partly:
+            self._protected()
+
+    def _no_latch(self):
+        if self.status == 0xFF or self._id() in (b"\xff\xff\xff", b"\x00\x00\x00"):
+            raise OSError(_ENODEV, "the flash chip no longer answers (status %02X)" % self.status)
+        raise OSError(
+            _EIO,
+            "status %02X after %d write enables, expected WEL (02)" % (self.status, _LATCH_TRIES),
+        )
+
+    def _protected(self):
+        status = self.status
+        self._send_one(0x04)  # write disable, 8.2.3
+        raise OSError(
+            _EROFS,
+            "block protection: status %02X, expected no bits of %02X; see unprotect()"
+            % (status, self._bp),
+        )
+
+    def _finish(self, us, limit):
+        # Sleep for as long as the last ones took, then ask in steps of 1/16: about 1.2 status
+        # reads an operation, and no later than 1/16. The new estimate is returned.
+        n = self.polls
+        self._wait(us, limit)
+        n = self.polls - n
+        if n == 1:
+            return us - (us >> 6)
+        # One slow operation must not slow down all that follow.
+        return us + ((us >> 4) + 20) * (n - 1 if n < 5 else 4)
+
+    def _wait(self, us, limit):
+        self._since = self._ticks()
+        self._limit = limit + _MARGIN_MS
+        self._step = (us >> 4) + 20
+        self._sleep(us)
+        while True:
+            self.polls += 1
+            self._read_status()
+            if not self.status & _BUSY:
+                break
+            if self._late():
+                break
+            self._sleep(self._step)
+            self._step += self._step >> 3
+        self._busy = False
+
+    def _late(self):
+        if self._fail_op == _RDSR1 and self.status & (self._pp_fail | self._se_fail):
+            return True  # busy until the error is cleared; _judge does it
+        if self._diff(self._ticks(), self._since) <= self._limit:
+            return False
+        # This thread may have slept past the limit: the chip gets its word after that.
+        self._read_status()
+        if not self.status & _BUSY:
+            return True
+        self.timeouts += 1
+        if self.status == 0xFF:
+            raise OSError(_ENODEV, "the flash chip no longer answers (status FF)")
+        raise OSError(
+            _ETIMEDOUT, "busy (status %02X) for more than %d ms" % (self.status, self._limit)
+        )
+
+    def _judge(self, mask):
+        if self._fail_op:
+            flags = self.status if self._fail_op == _RDSR1 else self._register(self._fail_op)
+            if flags & mask:
+                self._failed(flags)
+        if self.status & _WEL:  # 7.1.2: cleared by the operation; still set, it was not taken
+            raise OSError(
+                _EIO, "the chip did not take the command: status %02X, expected 00" % self.status
+            )
+
+    def _failed(self, flags):
+        if self._clear_op:
+            self._send_one(self._clear_op)
+        raise OSError(_EIO, "the chip reports a failure: flags %02X" % flags)
+
+    # Beyond the block protocol
+
+    def unprotect(self):
+        """Clear the block protection bits (non-volatile). OSError EROFS if they stay."""
+        if self._register(_RDSR3) & _WPS and self.jedec[0] == 0xEF:
+            self._latch()
+            self._send_one(_UNLOCK_ALL)
+        self._read_status()
+        if self.status & self._bp:
+            self._write_register(_WRSR1, self.status & ~(self._bp | _BUSY | _WEL))
+        if self.jedec[0] == 0xEF:
+            second = self._register(_RDSR2)
+            if second & _CMP:
+                self._write_register(_WRSR2, second & ~_CMP)
+        self._read_status()
+        if self.status & self._bp:
+            raise OSError(
+                _EROFS, "status %02X: the protection bits are locked (/WP, SRP)" % self.status
+            )
+
+    def _latch(self):
+        partly, self._partly = self._partly, True
+        try:
+            self._enable()
+        finally:
+            self._partly = partly
+
+    def _write_register(self, op, value):
+        self._latch()
+        self._query(bytes((op, value)), 0)
+        self._busy = True
+        self._wait(1000, _STATUS_MS)
+
+    def power_down(self):
+        """Deep power-down (8.2.21); `wake()` ends it. Until then every operation fails."""
+        if self._busy:
+            self._wait(0, self._se_ms)
+        self._send_one(_POWER_DOWN)
+
+    def wake(self):
+        """Release from deep power-down (8.2.22)."""
+        self._send_one(_RELEASE)
+        self._sleep(_RELEASE_US)
+
+
+def _hex(data):
+    return "".join("%02X" % b for b in data)
