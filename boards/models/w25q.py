@@ -394,6 +394,8 @@ class W25Q:
             self._cut()
 
     def _op_end(self, us):
+        if self.family == "macronix":
+            self.flags = 0
         if self.ops == self.cut_at:
             self._cut()
         self._until = self.clock.us + us
@@ -437,7 +439,9 @@ class W25Q:
             page = int.from_bytes(self._page, "little")
             pending = old & ~page
             if page & ~old:
-                self.over += 1
+                for i in range(PAGE):
+                    b = self._page[i]
+                    self.over += b != 0xFF and b & ~data[at + i] != 0
             if self.ops == self.cut_at and self.cut_when == "in":
                 pending = self._part(pending)
             data[at : at + PAGE] = (old ^ pending).to_bytes(PAGE, "little")
@@ -577,11 +581,12 @@ def sfdp_tables(size, times, *, opcodes=(0x20, 0x52, 0xD8), page=PAGE, dwords=16
     d[0] = 0xFFF00000 | 0xE0 | four << 17 | opcodes[0] << 8 | (1 if opcodes[0] else 3) | 4
     bits = size * 8
     d[1] = bits - 1 if bits <= 1 << 31 else 1 << 31 | _log2(bits)
-    types = [(s, o) for s, o in zip(sizes, opcodes) if o] + [(0, 0xFF)] * 4
+    have = [i for i in range(3) if opcodes[i]]
+    types = [(sizes[i], opcodes[i]) for i in have] + [(0, 0xFF)] * 4
     d[7] = types[0][0] | types[0][1] << 8 | types[1][0] << 16 | types[1][1] << 24
     d[8] = types[2][0] | types[2][1] << 8 | types[3][0] << 16 | types[3][1] << 24
     if dwords > 9:
-        ms = [t for t, o in zip(times[1:4], opcodes) if o] + [0] * 4
+        ms = [times[1 + i] for i in have] + [0] * 4
         units = (1000, 16000, 128000, 1000000)
         word = multiple // 2 - 1
         for i in range(3):

@@ -9,13 +9,7 @@ Sources: section numbers are those of the SD Physical Layer Simplified Specifica
 4.10.
 """
 
-try:
-    from micropython import const
-except ImportError:
-
-    def const(value):
-        return value
-
+from ..port import const
 
 try:
     from .fast import copy, crc7, crc16
@@ -63,6 +57,7 @@ _READ_MS = const(100)  # 4.6.2.1
 _WRITE_MS = const(500)  # 4.6.2.2: 250, and 500 on SDXC
 _INIT_MS = const(1000)  # 4.2.3: from the first ACMD41 on
 _MARGIN_MS = const(2)  # ticks_ms counts whole milliseconds: one at either end
+_LONGEST_US = const(20_000)  # to sleep before the first look
 _TRIES = const(4)  # of one command or block
 _INIT_BAUD = const(400_000)  # 4.2.1, identification mode
 
@@ -171,17 +166,17 @@ class SDCard:
 
     def _go_idle(self):
         # A card that was in the middle of something (reset of the board) may need some attempts.
-        for _ in range(8):
+        for i in range(8):
             self._cs(0)
             try:
-                self._until_ready(0, _WRITE_MS)
+                self._until_ready(0, 10 if i else _WRITE_MS)
             except OSError:
                 pass  # MISO held low: the answer to CMD0 decides
             self._set(0)
             if self._send(_GO_IDLE) == _IDLE:
                 return
+            self._spi.readinto(self._block, 0xFF)  # what a data block may still lack
             self._close()
-            self._spi.write(self._block)
             self._sleep(1000)
         raise OSError(_ENODEV, "no SD card: CMD0 answered %02X, expected 01" % self.r1)
 
@@ -190,8 +185,10 @@ class SDCard:
         r = self._try(_SEND_IF_COND, 0x1AA)
         if r & _ILLEGAL:
             return False
+        if r == _NO_ANSWER:
+            self._gone()
         if r != _IDLE:
-            self._unexpected(_SEND_IF_COND)
+            raise OSError(_EIO, "CMD8 answered %02X, expected 01" % r)
         echo = bytes((self._next(), self._next(), self._next(), self._next()))
         if echo[2:] != b"\x01\xaa":
             raise OSError(_EIO, "CMD8 answered %s, expected 01AA" % _hex(echo[2:]))
@@ -214,14 +211,17 @@ class SDCard:
             self._sleep(5000)
 
     def _register(self, index):
-        self._must(index, 0)
         data = bytearray(16)
-        self._token()
-        self._spi.readinto(data, 0xFF)
-        self._spi.readinto(self._crc_in, 0xFF)
-        if self.crc and crc16(data, 0, 16) != self._crc_in[0] << 8 | self._crc_in[1]:
-            raise OSError(_EIO, "CMD%d: CRC error" % index)
-        return bytes(data)
+        for _ in range(_TRIES):
+            self._must(index, 0)
+            self._until_token()
+            self._spi.readinto(data, 0xFF)
+            self._spi.readinto(self._crc_in, 0xFF)
+            if not self.crc or crc16(data, 0, 16) == self._crc_in[0] << 8 | self._crc_in[1]:
+                return bytes(data)
+            self.crc_errors += 1
+            self.retries += 1
+        raise OSError(_EIO, "CMD%d: CRC errors, %d times" % (index, _TRIES))
 
     # Block protocol; allocation-free
 
@@ -274,6 +274,7 @@ class SDCard:
     def _again(self, what, n):
         self._left -= 1
         if self._left <= 0:
+            self.ready = True  # the card is idle and well: it is the line
             raise OSError(_EIO, "%s of block %d: CRC errors, %d times" % (what, n, _TRIES))
         self.retries += 1
 
@@ -282,6 +283,7 @@ class SDCard:
         try:
             self._set_block(n)
             self._run(_READ_SINGLE)
+            self._access()
             return self._data(buf)
         finally:
             self._close()
@@ -291,10 +293,8 @@ class SDCard:
         try:
             self._set_block(n + (done >> 9))
             self._run(_READ_MULTIPLE)
-            while done < len(buf) and self._data(self._block):
-                buf[done : done + 512] = self._block
-                done += 512
-                self._left = _TRIES
+            self._access()
+            done = self._read_on(buf, done)
             self._stop()
         finally:
             self._close()
@@ -302,9 +302,18 @@ class SDCard:
             self._again("read", n + (done >> 9))
         return done
 
+    def _read_on(self, buf, done):
+        while self._data(self._block):
+            buf[done : done + 512] = self._block
+            done += 512
+            if done == len(buf):
+                break
+            self._left = _TRIES
+            self._until_token()
+        return done
+
     def _data(self, buf):
-        # A data block (7.2.3); False if its CRC is wrong.
-        self._token()
+        # What follows the token (7.2.3); False if the CRC is wrong.
         self._spi.readinto(buf, 0xFF)
         self._spi.readinto(self._crc_in, 0xFF)
         self.reads += 1
@@ -313,25 +322,35 @@ class SDCard:
             return False
         return True
 
-    def _token(self):
+    def _access(self):
+        # The access time before the first block; the others of a run mostly follow at once.
+        self._sleep(self._read_us)
         n = self.polls
         self._until_token()
-        n = self.polls - n
-        self._read_us = _estimate(self._read_us, n)
+        self._read_us = _estimate(self._read_us, self.polls - n)
 
     def _until_token(self):
-        # The first look is free of waiting: within a run the next block often is there.
         self._wait_from(self._read_us, _READ_MS)
         while True:
+            if self._at >= 9:  # not one of those that came with the response
+                self.polls += 1
             b = self._next()
-            self.polls += 1
             if b == _START:
                 return
             if b != 0xFF:
-                raise OSError(_EIO, "data error token %02X" % b)  # 7.3.3.3
+                self._no_block(b)
             if self._late():
                 self._no_data()
             self._pause()
+
+    def _no_block(self, token):
+        # Data error token, 7.3.3.3. Reading the status clears it for the next operation.
+        if self._cmd[0] == 0x40 | _READ_MULTIPLE:
+            self._stop()
+        self.ready = self._present()
+        if not self.ready:
+            self._gone()
+        raise OSError(_EIO, "data error token %02X, card status %02X" % (token, self.r2))
 
     def _no_data(self):
         self.timeouts += 1
@@ -430,6 +449,7 @@ class SDCard:
         if token == _START_MULTIPLE:
             self._stop()
         self._status()  # says more, where the card knows more
+        self.ready = True
         raise OSError(_EIO, "write refused: data response %02X, expected 05" % response)
 
     def _settle(self, us):
@@ -468,7 +488,10 @@ class SDCard:
         self._set(0)
         self._run(_SEND_STATUS)
         self.r2 = self._next()
+        if self.r2 == 0xFF:  # not every bit at once: it left after the first byte
+            self._gone()
         if self.r2:
+            self.ready = True  # the operation has come to its end
             raise OSError(
                 _EROFS if self.r2 & _WP_VIOLATION else _EIO,
                 "card status %02X after a write, expected 00" % self.r2,
@@ -572,9 +595,10 @@ class SDCard:
 def _estimate(us, polls):
     # About 1.2 polls a wait, a sixteenth of its length too late; one slow wait must not slow
     # down all that follow.
-    if polls == 1:
+    if polls <= 1:
         return us - (us >> 6)
-    return us + ((us >> 4) + 20) * (polls - 1 if polls < 5 else 4)
+    us += ((us >> 4) + 20) * (polls - 1 if polls < 5 else 4)
+    return us if us < _LONGEST_US else _LONGEST_US
 
 
 def _capacity(csd):

@@ -10,13 +10,7 @@ Sources: section numbers such as 8.2.13 are those of the Winbond W25Q128JV datas
 Basic Flash Parameter Table, "4BAIT" the 4-byte Address Instruction Table, of JESD216B.
 """
 
-try:
-    from micropython import const
-except ImportError:
-
-    def const(value):
-        return value
-
+from ..port import const
 
 try:
     from .fast import copy, overlay
@@ -124,6 +118,7 @@ class SPINor:
         self.status = 0
         self.programs = self.erases = self.polls = self.retries = self.timeouts = 0
         self._busy = False
+        self._fail_op = 0
         self._since = 0
         self._limit = 0
         self._step = 50
@@ -141,6 +136,8 @@ class SPINor:
         self._read_status()
         if self.status in (0x00, 0xFF) and self._id() in (b"\xff\xff\xff", b"\x00\x00\x00"):
             raise OSError(_ENODEV, "no SPI flash: JEDEC id %s" % _hex(self.jedec))
+        if self.status & (_BUSY | 0x60) > _BUSY:
+            self._send_one(0x30)  # S25FL-S: an error from before keeps it busy (see _QUIRKS)
         # An operation may still run from before a reset: the longest one (64 KiB erase).
         self._busy = True
         self._wait(100, _ERASE_MS[2][1])
@@ -192,9 +189,7 @@ class SPINor:
                     self._four(self._sfdp(at, 8))
         unit = erase_size or min(self._types)
         if unit not in self._types:
-            raise OSError(
-                _EINVAL, "erase_size %d, this chip has %s" % (unit, sorted(self._types))
-            )
+            raise OSError(_EINVAL, "erase_size %d, this chip has %s" % (unit, sorted(self._types)))
         if not 4096 <= self.size <= 1 << 29 or self.size % unit:
             raise OSError(_ENODEV, "JEDEC id %s: size %d" % (_hex(self.jedec), self.size))
         self.erase_size = unit
@@ -254,6 +249,8 @@ class SPINor:
             self._bp = 0x3C  # 256JV: BP3..BP0, TB is bit 6
         self._enter4_wren = wren
         self._partly = partly_protected
+        if self._clear_op:
+            self._send_one(self._clear_op)  # what failed before this is not ours
 
     def _commands(self, fast_read):
         big = self.size > 1 << 24
@@ -461,7 +458,7 @@ class SPINor:
             self._protected()
 
     def _no_latch(self):
-        if self.status == 0xFF or self._id() in (b"\xff\xff\xff", b"\x00\x00\x00"):
+        if self.status == 0xFF or self.status == 0 and self._id() == b"\x00\x00\x00":
             raise OSError(_ENODEV, "the flash chip no longer answers (status %02X)" % self.status)
         raise OSError(
             _EIO,
@@ -486,7 +483,8 @@ class SPINor:
         if n == 1:
             return us - (us >> 6)
         # One slow operation must not slow down all that follow.
-        return us + ((us >> 4) + 20) * (n - 1 if n < 5 else 4)
+        us += ((us >> 4) + 20) * (n - 1 if n < 5 else 4)
+        return us if us < limit * 1000 else limit * 1000
 
     def _wait(self, us, limit):
         self._since = self._ticks()
