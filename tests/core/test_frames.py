@@ -1,0 +1,80 @@
+"""No function of the checkpoint path may need a frame of more than 11 words.
+
+MicroPython keeps a bytecode function's frame on the C stack up to 11 words (n_state + 3 for each
+nested `try`), and allocates a larger one at every call (py/vm.h, VM_MAX_STATE_ON_STACK). The
+compiler says what each function needs; what is larger must be listed here as off that path.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+FIRMWARE = Path(__file__).parents[2] / "firmware"
+LIMIT = 11
+
+# Constructors, restore and search: they run before or after, never within, a checkpoint.
+OFF_THE_PATH = {
+    "errors.py": {"__init__"},
+    "header.py": {"__init__", "parse"},
+    "lease.py": {"__init__", "_is_extended", "move"},
+    "port.py": {"byte_view"},
+    "slots.py": {
+        "__init__",
+        "_last_group",
+        "_last_slot",
+        "_search",
+        "probe",
+        "read_data",
+        "read_header",
+        "scan",
+    },
+    "stage.py": {
+        "__init__",
+        "_cut",
+        "_decode",
+        "_fail",
+        "_load",
+        "_restore_plain",
+        "restore",
+        "with_observer",
+    },
+}
+
+
+def frames(micropython: list[str], modules: list[str]) -> list[tuple[str, str, int]]:
+    """(file, function, words) of every bytecode function of the modules."""
+    program = "\n".join(f"import {name}" for name in modules)
+    dump = subprocess.run(
+        [*micropython, "-v", "-v", "-c", program],
+        env=dict(os.environ, MICROPYPATH=str(FIRMWARE)),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    found = re.findall(
+        r"File (\S+), code block '([^']+)'.*?\(N_STATE (\d+)\)\n\(N_EXC_STACK (\d+)\)",
+        dump,
+        re.DOTALL,
+    )
+    return [(Path(f).name, name, int(n) + 3 * int(x)) for f, name, n, x in found]
+
+
+def test_frames_fit_the_stack(mpy64: list[str]) -> None:
+    modules = ["edgeckpt.stage", "edgeckpt.observe", "edgeckpt.lease", "edgeckpt.commit"]
+    found = frames(mpy64, modules)
+    assert {f for f, _, _ in found} >= {"stage.py", "commit.py", "slots.py", "lease.py"}
+    over = [
+        f"{f}: {name} needs {words} words"
+        for f, name, words in found
+        if words > LIMIT and f != "<string>" and name not in OFF_THE_PATH.get(f, set())
+    ]
+    assert not over, over
+
+
+def test_the_list_is_not_stale(mpy64: list[str]) -> None:
+    found = {(f, name) for f, name, words in frames(mpy64, ["edgeckpt"]) if words > LIMIT}
+    stale = [
+        (f, name) for f, names in OFF_THE_PATH.items() for name in names if (f, name) not in found
+    ]
+    assert not stale, stale
