@@ -23,7 +23,7 @@ _SENTENCES = {
     "memory": "the heap had no room for the error itself",
     # RestoreFailed
     "none": "no checkpoint in the lease ({got} headers read)",
-    "header": "no valid checkpoint: the header of slot {where} is corrupt (CRC-32 mismatch)",
+    "header": "no valid checkpoint; {got} header is corrupt (CRC-32 mismatch)",
     "data": "slot {where}, sequence {got}: the data is corrupt (CRC-32 mismatch); an older "
     "checkpoint is only given for fallback=True",
     "version": "slot {where}: format version {got}, expected {want}",
@@ -64,7 +64,13 @@ class CheckpointFailed(EdgeError):
 
 
 class RestoreFailed(EdgeError):
-    """Nothing was restored, and nothing on the medium was changed."""
+    """Nothing was restored, and nothing on the medium was changed.
+
+    torn: True where the only trace of a checkpoint is a header that a power cut explains: the
+        first checkpoint of the lease was cut before it was committed.
+    """
+
+    torn = False
 
 
 class LeaseError(EdgeError):

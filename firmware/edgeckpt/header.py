@@ -92,6 +92,20 @@ def parse(buf, magic=MAGIC, version=VERSION):
     return Header(DAMAGED if _looks_extended(f) else PLAIN, f, b"")
 
 
+def cut_short(buf, lease, magic=MAGIC, version=VERSION):
+    """Whether a cut program of a header of `lease` explains the block in `buf`.
+
+    On flash a cut program leaves some bits 1 that were to go to 0, and no bit 0 that was to
+    stay 1: so the fields that are known before must hold all their ones. Never true on media
+    that overwrite in place: what is damaged there has no direction.
+    """
+    if not lease.erases:
+        return False
+    want = Template(lease.block_size, lease.blocks, 0, lease.id_bytes, magic, version).block
+    known = list(range(0, 8)) + list(range(24, 40)) + [48, 49] + list(range(52, 56))
+    return all(buf[i] & want[i] == want[i] for i in known)
+
+
 class Template:
     """The header block of one ring: what never changes is filled in once, the rest stamped.
 

@@ -39,8 +39,9 @@ class SlotRing:
     Attributes: `slots`, `groups`, `per_group`, `capacity` (bytes of state a slot holds);
     after `scan()`: `newest` (slot of the newest intact checkpoint, -1 if none), `sequence` (the
     last one used), `corrupt` (a newer committed slot whose data is corrupt, or -1), `torn`
-    (whether a damaged header was seen on the way), `foreign` (a header of another lease,
-    geometry or version seen on the way, or None), `reads` (header reads, in all);
+    (whether a header that a cut explains was seen on the way), `damaged` (a slot whose header is
+    corrupt otherwise, or -1), `foreign` (a header of another lease, geometry, version or writer
+    seen on the way, or None), `reads` (header reads, in all);
     `erases`, `programs` (operations done by this object, erase units and layout blocks).
     """
 
@@ -78,6 +79,7 @@ class SlotRing:
         self.sequence = 0
         self.corrupt = -1
         self.torn = False
+        self.damaged = -1
         self.unreadable = 0
         self.foreign = None
         self._group = self.groups - 1  # the group touched last
@@ -110,15 +112,17 @@ class SlotRing:
         h = header.parse(self.block, self.magic, self.version)
         if h is None:
             return None
-        if h.kind == header.PLAIN:
-            # Zeros behind the 16 bytes are no torn header of ours: another writer's image.
-            if slot == 0 and not any(self.block[16 : header.SIZE]):
-                self.foreign = h
-            return None
-        if h.kind == header.DAMAGED:
+        if h.kind != header.VALID and header.cut_short(
+            self.buf, self.lease, self.magic, self.version
+        ):
             self.torn = True
             return None
-        if self.mismatch(h) or h.kind != header.VALID:
+        if h.kind == header.DAMAGED:
+            self.damaged = slot
+            return None
+        if h.kind == header.PLAIN and slot:
+            return None
+        if self.mismatch(h):
             self.foreign = h
             return None
         if h.slot_index != slot & 0xFFFF or h.data_len > self.capacity:
@@ -407,15 +411,17 @@ def hex_id(b):
 
 
 def probe(lease, magic=header.MAGIC, version=header.VERSION):
-    """The layout blocks of a slot, from the headers on the medium; (slot_blocks, None).
+    """The layout blocks of a slot, from the headers on the medium: (slot_blocks, None, False).
 
     Looks at the first block of every erase unit, then at every layout block (the first 65,536).
-    Returns (0, h) where only a header `h` of another lease, geometry or version was found, and
-    (0, None) where there was none at all.
+    Where no header of the lease is valid: (0, h, torn), `h` the most telling other header or
+    None, `torn` whether one was seen that a cut program of this lease explains.
     """
     block = bytearray(lease.block_size)
     other = None
-    for step in (lease.unit_blocks, 1):
+    torn = False
+    steps = (lease.unit_blocks, 1) if lease.unit_blocks > 1 else (1,)
+    for step in steps:
         for at in range(0, min(lease.blocks, 65536), step):
             try:
                 lease.read(at, 1, block)
@@ -427,9 +433,12 @@ def probe(lease, magic=header.MAGIC, version=header.VERSION):
             if h.kind == header.VALID:
                 same = h.lease_id == lease.id_bytes and h.lease_blocks == lease.blocks
                 if same and h.block_size == lease.block_size and h.slot_blocks >= 2:
-                    return h.slot_blocks, None
+                    return h.slot_blocks, None, False
+            elif header.cut_short(block, lease, magic, version):
+                torn = True
+                continue
+            elif h.kind == header.PLAIN and at:
+                continue
             if other is None or other.kind > h.kind:
                 other = h
-        if step == 1:
-            break
-    return 0, other
+    return 0, other, torn

@@ -73,6 +73,22 @@ class CheckpointedStageState:
         return self
 
     @classmethod
+    def resume(cls, state, lease, schema=None, *, into=None, **options):
+        """The newest checkpoint of `lease`; where it never had one, a new wrapper of `state`.
+
+        What a program calls at its start. `into` and errors as of `restore`, options as of the
+        constructor: whatever is found but cannot be restored is an error, never a fresh start.
+        """
+        try:
+            return cls.restore(
+                lease, schema or getattr(state, "SCHEMA", None), into=into, **options
+            )
+        except RestoreFailed as e:
+            if e.reason != "none" and not e.torn:
+                raise
+        return cls(state, lease, schema, **options)
+
+    @classmethod
     def restore(
         cls,
         lease,
@@ -103,13 +119,13 @@ class CheckpointedStageState:
         if capacity is not None:
             blocks = slots.blocks_for(capacity, lease.block_size)
         else:
-            blocks, other = slots.probe(lease, magic, version)
+            blocks, other, torn = slots.probe(lease, magic, version)
             if not blocks:
                 if plain and other is not None and other.kind == header.PLAIN:
                     return cls._restore_plain(
                         lease, other, schema, into, capacity, observer, magic, version
                     )
-                _nothing(lease, other)
+                _nothing(lease, other, torn)
         ring = slots.SlotRing(lease, blocks, magic, version)
         try:
             ring.scan()
@@ -367,14 +383,18 @@ def _decode(text, data, slot, into):
         raise RestoreFailed("decode", slot, e, cause=e)
 
 
-def _nothing(lease, h):
-    # probe() found no slot of this lease: say what it found instead.
+def _nothing(lease, h, torn):
+    # No slot of this lease is valid: say what there is instead.
     if h is None:
-        raise RestoreFailed("none", None, lease.blocks)
+        if not torn:
+            raise RestoreFailed("none", None, lease.blocks)
+        error = RestoreFailed("header", None, "a")
+        error.torn = True
+        raise error
     if h.kind == header.PLAIN:
         raise RestoreFailed("plain", 0, h.data_len)
     if h.kind == header.DAMAGED:
-        raise RestoreFailed("header", 0)
+        raise RestoreFailed("header", None, "a")
     if h.kind == header.OTHER_VERSION:
         raise RestoreFailed("version", 0, h.version, header.VERSION)
     if h.lease_id != lease.id_bytes:
@@ -391,18 +411,9 @@ def _unrestorable(ring):
     # The ring has no slot to restore: say why.
     if ring.corrupt >= 0:
         raise RestoreFailed("data", ring.corrupt, ring.sequence)
-    if ring.foreign is not None:
-        h = ring.foreign
-        why = ring.mismatch(h)
-        if why == "plain":
-            raise RestoreFailed(why, 0, h.data_len)
-        if why == "version":
-            raise RestoreFailed(why, 0, h.version, ring.version)
-        if why == "lease-id":
-            raise RestoreFailed(
-                why, 0, slots.hex_id(h.lease_id), slots.hex_id(ring.lease.id_bytes)
-            )
+    h = ring.foreign
+    if h is not None and ring.mismatch(h) == "geometry":
         raise RestoreFailed("geometry", 0, slots.describe(h), slots.describe_ring(ring))
-    if ring.torn:
-        raise RestoreFailed("header", 0)
-    raise RestoreFailed("none", None, ring.slots)
+    if h is None and ring.damaged >= 0:
+        raise RestoreFailed("header", None, "slot %d's" % ring.damaged)
+    _nothing(ring.lease, h, ring.torn)
