@@ -1,22 +1,8 @@
-"""Byte loops (temporary home)."""
+"""The byte loops: CRC-32, copy, fill, blank; viper where the port has it, else bytecode."""
 
+try:
+    from ._fast import blank, copy, crc, fill
+except (ImportError, SyntaxError):
+    from ._plain import blank, copy, crc, fill
 
-def copy(dst, d, src, s, n):
-    i = 0
-    while i < n:
-        dst[d + i] = src[s + i]
-        i += 1
-
-
-def fill(buf, start, end, value):
-    while start < end:
-        buf[start] = value
-        start += 1
-
-
-def blank(buf, n):
-    while n > 0:
-        n -= 1
-        if buf[n] != 0xFF:
-            return False
-    return True
+__all__ = ["blank", "copy", "crc", "fill"]
