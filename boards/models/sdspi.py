@@ -101,6 +101,7 @@ class SDCardModel:
         self.cut_at = -1  # cut at the block write with this number, counted by `ops`
         self.cut_when = "in"  # "before", "in", "after"
         self.cut_kind = "torn"
+        self.cut_done = None  # what the cut hit: "in block torn"
         self._counts = {}
         self.power_on()
 
@@ -517,6 +518,8 @@ class SDCardModel:
             self._cut()
 
     def _cut(self):
+        kind = self.cut_kind if self.cut_when == "in" else ""
+        self.cut_done = "%s block %s" % (self.cut_when, kind)
         self.cut_at = -1
         self.power_off()
         raise PowerCut("in block write %d" % self.ops)

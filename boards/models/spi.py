@@ -6,9 +6,7 @@ takes its time on the simulated clock, every byte and every call is counted, not
 for real. Runs on MicroPython and CPython.
 """
 
-
-class PowerCut(BaseException):
-    """The supply failed. Not an Exception: no driver may catch it by accident."""
+from .nor import PowerCut  # one name for it, whatever the model
 
 
 class Dice:
@@ -208,6 +206,17 @@ class Tape:
 
     MSB = 0
 
+    class Pin:
+        """The chip select that goes with a tape."""
+
+        OUT = 1
+
+        def init(self, mode=-1, pull=-1, value=None):
+            pass
+
+        def __call__(self, level):
+            pass
+
     def __init__(self, log):
         self._kind = [r[0] for r in log]
         self._a = [bytearray(r[1]) for r in log]
@@ -217,9 +226,6 @@ class Tape:
 
     def init(self, baudrate=None, *, polarity=0, phase=0):
         pass
-
-    def __call__(self, level=None):
-        """The tape is its own chip-select pin."""
 
     def _next(self, kind, buf):
         at = self.at

@@ -87,7 +87,9 @@ class W25Q:
         self.deaf_erase = False
         self.cut_at = -1  # cut in the operation with this number, counted by `ops`
         self.cut_when = "in"  # "before", "in", "after"
-        self.cut_kind = "random"
+        self.cut_program = "random"  # of CUT_PROGRAM
+        self.cut_erase = "noise"  # of CUT_ERASE
+        self.cut_done = None  # what the cut hit: "program random"
         self.weak = {}  # sector -> {offset: mask}: cells that read differently each time
         self.power_on()
 
@@ -130,8 +132,7 @@ class W25Q:
             self._op = _NONE
             self._n = self._need = self._dummy = 0
         elif self._op >= 0 and self._op != _DEAF:
-            op, self._op = self._op, _NONE
-            self._end(op)
+            self._end(self._op)
 
     def transfer(self, byte):
         """One byte each way."""
@@ -401,6 +402,9 @@ class W25Q:
         self._until = self.clock.us + us
 
     def _cut(self):
+        what = self.cut_erase if self._op in _ERASE else self.cut_program
+        name = "erase" if self._op in _ERASE else "program"
+        self.cut_done = "%s %s %s" % (self.cut_when, name, what if self.cut_when == "in" else "")
         self.cut_at = -1
         self.power_off()
         raise PowerCut("in operation %d" % self.ops)
@@ -451,7 +455,7 @@ class W25Q:
 
     def _part(self, pending):
         # What a cut program leaves: any subset of the bits that were to go to 0.
-        kind = self.cut_kind
+        kind = self.cut_program
         if kind == "none":
             return 0
         if kind == "prefix":
@@ -491,7 +495,7 @@ class W25Q:
         self._op_end(us)
 
     def _torn_erase(self, sector):
-        kind = self.cut_kind
+        kind = self.cut_erase
         if kind == "none":
             return
         if kind == "all":

@@ -108,6 +108,8 @@ class SDCard:
         self._since = self._limit = 0
         self._step = 20
         self._left = 0  # tries
+        self._first = 0  # block of this call
+        self._done = 0  # bytes of it
         # How long these took of late, microseconds: where the waiting begins
         self._read_us = 100
         self._write_us = 500
@@ -203,8 +205,11 @@ class SDCard:
             r = self._send(_OP_COND)
             if r == 0:
                 return
-            if r & ~_IDLE:
+            if r & ~(_IDLE | _COM_CRC):
                 self._unexpected(_OP_COND)
+            if r & _COM_CRC:
+                self.retries += 1
+                self.crc_errors += 1
             if self._diff(self._ticks(), self._since) > _INIT_MS:
                 self.timeouts += 1
                 raise OSError(_ETIMEDOUT, "ACMD41: not ready after %d ms" % _INIT_MS)
@@ -228,27 +233,19 @@ class SDCard:
     def readblocks(self, n, buf):
         """Read len(buf) / 512 blocks from block `n` on."""
         self._begin(n, len(buf))
-        self._left = _TRIES
-        if len(buf) == 512:
-            while not self._read_one(n, buf):
-                self._again("read", n)
-        else:
-            done = 0
-            while done < len(buf):
-                done = self._read_run(n, buf, done)
+        self._read(buf)
+        while self._done < len(buf):
+            self._again("read")
+            self._read(buf)
         self.ready = True
 
     def writeblocks(self, n, buf):
         """Write len(buf) / 512 blocks from block `n` on."""
         self._begin(n, len(buf))
-        self._left = _TRIES
-        if len(buf) == 512:
-            while not self._write_one(n, buf):
-                self._again("write", n)
-        else:
-            done = 0
-            while done < len(buf):
-                done = self._write_run(n, buf, done)
+        self._write(buf)
+        while self._done < len(buf):
+            self._again("write")
+            self._write(buf)
         self.ready = True
 
     def ioctl(self, op, arg):
@@ -270,47 +267,69 @@ class SDCard:
             self.reinits += 1
             self._start()
         self.ready = False  # until this operation has come to its end
+        self._left = _TRIES
+        self._first = n
+        self._done = 0
 
-    def _again(self, what, n):
+    def _again(self, what):
         self._left -= 1
         if self._left <= 0:
             self.ready = True  # the card is idle and well: it is the line
-            raise OSError(_EIO, "%s of block %d: CRC errors, %d times" % (what, n, _TRIES))
+            raise OSError(
+                _EIO,
+                "%s of block %d: CRC errors, %d times"
+                % (what, self._first + (self._done >> 9), _TRIES),
+            )
         self.retries += 1
 
-    def _read_one(self, n, buf):
+    # Small functions, few locals: a frame of more than 11 words would be allocated. Chip select
+    # goes up whatever happens.
+
+    def _read(self, buf):
         self._cs(0)
         try:
-            self._set_block(n)
-            self._run(_READ_SINGLE)
-            self._access()
-            return self._data(buf)
+            self._read_some(buf)
         finally:
             self._close()
 
-    def _read_run(self, n, buf, done):
+    def _write(self, buf):
         self._cs(0)
         try:
-            self._set_block(n + (done >> 9))
-            self._run(_READ_MULTIPLE)
-            self._access()
-            done = self._read_on(buf, done)
-            self._stop()
+            self._write_some(buf)
         finally:
             self._close()
-        if done < len(buf):
-            self._again("read", n + (done >> 9))
-        return done
 
-    def _read_on(self, buf, done):
+    def _read_some(self, buf):
+        if len(buf) == 512:
+            self._read_one(buf)
+        else:
+            self._read_run(buf)
+
+    def _write_some(self, buf):
+        if len(buf) == 512:
+            self._write_one(buf)
+        else:
+            self._write_run(buf)
+
+    def _read_one(self, buf):
+        self._set_block(self._first)
+        self._run(_READ_SINGLE)
+        self._access()
+        if self._data(buf):
+            self._done = 512
+
+    def _read_run(self, buf):
+        self._set_block(self._first + (self._done >> 9))
+        self._run(_READ_MULTIPLE)
+        self._access()
         while self._data(self._block):
-            buf[done : done + 512] = self._block
-            done += 512
-            if done == len(buf):
+            buf[self._done : self._done + 512] = self._block
+            self._done += 512
+            if self._done == len(buf):
                 break
             self._left = _TRIES
             self._until_token()
-        return done
+        self._stop()
 
     def _data(self, buf):
         # What follows the token (7.2.3); False if the CRC is wrong.
@@ -360,37 +379,30 @@ class SDCard:
 
     def _stop(self):
         self._set(0)
-        self._send(_STOP)
-        if self.r1 == _NO_ANSWER:
-            self._gone()
+        n = _TRIES
+        while self._send(_STOP) & (_COM_CRC | 0x80):
+            n -= 1
+            if self.r1 == _NO_ANSWER or n == 0:
+                self._unexpected(_STOP)
+            self.retries += 1
+            self.crc_errors += 1
         self._until_ready(0, _WRITE_MS)
 
-    def _write_one(self, n, buf):
-        self._cs(0)
-        try:
-            self._set_block(n)
-            self._run(_WRITE_SINGLE)
-            if not self._put(_START, buf):
-                return False
+    def _write_one(self, buf):
+        self._set_block(self._first)
+        self._run(_WRITE_SINGLE)
+        if self._put(_START, buf):
             self._write_us = self._settle(self._write_us)
             self._status()
-            return True
-        finally:
-            self._close()
+            self._done = 512
 
-    def _write_run(self, n, buf, done):
-        self._cs(0)
-        try:
-            self._announce((len(buf) - done) >> 9)
-            self._set_block(n + (done >> 9))
-            self._run(_WRITE_MULTIPLE)
-            done = self._put_run(buf, done)
-            self._status()
-        finally:
-            self._close()
-        if done < len(buf):
-            self._again("write", n + (done >> 9))
-        return done
+    def _write_run(self, buf):
+        self._announce((len(buf) - self._done) >> 9)
+        self._set_block(self._first + (self._done >> 9))
+        self._run(_WRITE_MULTIPLE)
+        done = self._put_run(buf, self._done)
+        self._status()
+        self._done = done
 
     def _put_run(self, buf, done):
         while done < len(buf):

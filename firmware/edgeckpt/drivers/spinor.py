@@ -358,20 +358,20 @@ class SPINor:
         # allocate. What a page has no bytes for is sent as 0xFF, which programs nothing.
         done = 0
         while done < len(buf):
-            done = self._program_next(at, buf, done)
+            page = (at + done) // self.page_size * self.page_size
+            done = self._fill_page(at, buf, done)
+            self._program(page, self._page)
 
-    def _program_next(self, at, buf, done):
-        at += done
-        skip = at % self.page_size
-        run = self.page_size - skip
-        if run > len(buf) - done:
-            run = len(buf) - done
-        if run == self.page_size:
+    def _fill_page(self, at, buf, done):
+        at = (at + done) % self.page_size
+        n = self.page_size - at
+        if n > len(buf) - done:
+            n = len(buf) - done
+        if n == self.page_size:
             copy(self._page, buf, done)
         else:
-            overlay(self._page, skip, buf, done, run)
-        self._program(at - skip, self._page)
-        return done + run
+            overlay(self._page, at, buf, done, n)
+        return done + n
 
     def _program(self, at, buf):
         self._enable()
