@@ -2,7 +2,7 @@
 
 try:
     from ._fast import blank, copy, crc, fill
-except (ImportError, SyntaxError):
+except (ImportError, SyntaxError, AttributeError):  # on the host a package has the name
     from ._plain import blank, copy, crc, fill
 
 __all__ = ["blank", "copy", "crc", "fill"]

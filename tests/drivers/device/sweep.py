@@ -119,7 +119,7 @@ class Chain:
                 self.begin(lease)
                 return
             if not self.medium.damaged() or e.reason not in ("data", "header", "read", "none"):
-                raise AssertionError("restore: %s (%s)" % (e, e.reason))
+                raise AssertionError("restore: %s (%s)" % (e, e.reason)) from e
             stats["errors on damage"] += 1
             self.fall_back(lease)
             return
