@@ -35,7 +35,9 @@ class NorChip:
 
     `faults` (None or an object, see faults.py) takes over operations: `program(chip, at, data)`,
     `erase(chip, at)`, `sync(chip)`, `read(chip, at, buf)`; `at` in bytes, one page or unit. The
-    answer is what the protocol call answers. They act through `store`, `clear` and `weaken`.
+    answer is what the protocol call answers. They act through `store`, `clear`, `put` and
+    `weaken`. `fence` (None or (start, end) in bytes): asking for a program or an erase outside
+    of it is a violation; what faults do outside is not.
 
     Attributes for tests: `ops` (programs and erases started), `pages` (programs done),
     `programmed` (bytes), `erases`, `wear` (unit -> erases), `writes` (page -> programs since
@@ -78,7 +80,8 @@ class NorChip:
         self._blank_unit = b"\xff" * unit
         self.writes = bytearray(size // page)
         self.wear = [0] * (size // unit)
-        self.weak = {}  # address -> [mask, reads left until the cells decay or None, dice]
+        self.weak = {}  # address -> [mask, reads left, becomes, dice], see weaken()
+        self.fence = None
         self.violations = []
         self.ops = self.pages = self.programmed = self.erases = self.again = self.over = 0
         self.reads = self.read_bytes = self.syncs = 0
@@ -151,6 +154,8 @@ class NorChip:
                 self._erase(u)
         elif off < 0 or off + size > self.unit:
             self._violate("program of %d bytes at offset %d crosses an erase unit" % (size, off))
+        if self.fence is not None and not self.fence[0] <= at <= self.fence[1] - size:
+            self._violate("program of %d bytes at 0x%x: outside the fence" % (size, at))
         page = self.page
         if at % page or size % page or not size:
             self._violate("program of %d bytes at 0x%x: not whole pages of %d" % (size, at, page))
@@ -193,6 +198,8 @@ class NorChip:
         return self.store(at, data)
 
     def _erase(self, u):
+        if self.fence is not None and not self.fence[0] <= u * self.unit < self.fence[1]:
+            self._violate("erase of unit %d: outside the fence" % u)
         self.ops += 1
         if self.faults is not None:
             return self.faults.erase(self, u * self.unit)
@@ -214,13 +221,13 @@ class NorChip:
                     buf[a - at] = self._waver(a)
 
     def _waver(self, a):
-        cell = self.weak[a]
-        if cell[1] is None:
-            return self.data[a] ^ (cell[0] & cell[2].below(256))
-        if cell[1] > 0:
+        mask, left, becomes, dice = cell = self.weak[a]
+        if becomes is None:
+            return self.data[a] ^ (mask & dice.below(256))
+        if left > 0:
             cell[1] -= 1
         else:
-            self.data[a] ^= cell[0]
+            self.data[a] = (self.data[a] & ~mask) | (becomes & mask)
             del self.weak[a]
         return self.data[a]
 
@@ -271,13 +278,13 @@ class NorChip:
         if self.file is not None:
             self._keep(at, len(data), 0)
 
-    def weaken(self, a, mask, dice, reads=None):
+    def weaken(self, a, mask, dice=None, becomes=None, reads=0):
         """Make the cells `mask` of byte `a` marginal, until their unit is erased.
 
-        They read differently each time (`dice.below(256)`), or, given `reads`, as they are for
-        so many reads of the byte and inverted from then on.
+        They read differently each time (`dice.below(256)`); or, given `becomes` (a byte), as they
+        are for `reads` reads of the byte, and as `becomes` says from then on.
         """
-        self.weak[a] = [mask, reads, dice]
+        self.weak[a] = [mask, reads, becomes, dice]
 
     def power_off(self):
         """End it here: raises PowerCut, and so does every call until `power_on()`."""
@@ -291,7 +298,7 @@ class NorChip:
         """Content and marks of the chip, for `restore()`; not the statistics."""
         weak = None
         if self.weak:
-            weak = dict((a, (c[0], c[1], c[2])) for a, c in self.weak.items())
+            weak = {a: tuple(c) for a, c in self.weak.items()}
         return bytes(self.data), bytes(self.writes), weak
 
     def restore(self, saved):

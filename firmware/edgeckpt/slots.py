@@ -13,7 +13,8 @@ slot, and nothing is erased.
 Stricter than the format asks: after a restart the ring does not go on in the unit of the newest
 slot (a cut writer may have been there more than once, without a trace), it erases the next one.
 Only in a ring of two groups, where that would leave the newest checkpoint alone, does it take
-the slot after the next, and only if the rest of the unit reads blank.
+the slot after the next, and only if the rest of the unit reads blank. Two groups do not hold
+against marginal cells in every case (docs/format.md); three do.
 """
 
 from . import header
@@ -37,7 +38,8 @@ class SlotRing:
     """The ring over `lease` (live; stays the owner's) with slots of `slot_blocks` layout blocks.
 
     Attributes: `slots`, `groups`, `per_group`, `capacity` (bytes of state a slot holds);
-    after `scan()`: `newest` (slot of the newest intact checkpoint, -1 if none), `sequence` (the
+    after `scan()`: `newest` (slot of the newest intact checkpoint, -1 if none), `found` (its
+    header as it was read: marginal cells may read differently next time), `sequence` (the
     last one used), `corrupt` (a newer committed slot whose data is corrupt, or -1), `torn`
     (whether a header that a cut explains was seen on the way), `damaged` (a slot whose header is
     corrupt otherwise, or -1), `foreign` (a header of another lease, geometry, version or writer
@@ -76,9 +78,13 @@ class SlotRing:
 
     def _forget(self):
         self.newest = -1
+        self.found = None
         self.sequence = 0
         self.corrupt = -1
         self.torn = False
+        self._skip = 0  # sequence numbers that the next checkpoint leaves out,
+        self._skip_more = 0  # and where the next group is not erased
+        self._claims = {}  # slot of a torn header -> what its sequence field reads
         self.damaged = -1
         self.unreadable = 0
         self.foreign = None
@@ -110,12 +116,11 @@ class SlotRing:
             self.unreadable += 1
             return None
         h = header.parse(self.block, self.magic, self.version)
-        if h is None:
-            return None
-        if h.kind != header.VALID and header.cut_short(
-            self.buf, self.lease, self.magic, self.version
-        ):
+        if self._is_torn(h):
             self.torn = True
+            self._claims[slot] = int.from_bytes(self.block[16:20], "little")
+            return None
+        if h is None:
             return None
         if h.kind == header.DAMAGED:
             self.damaged = slot
@@ -130,6 +135,14 @@ class SlotRing:
         if not 0 < h.sequence <= header.MAX_SEQUENCE:
             return None
         return h
+
+    def _is_torn(self, h):
+        if h is None:
+            if blank(self.buf, self.lease.block_size):
+                return False
+        elif h.kind == header.VALID:
+            return False
+        return header.cut_short(self.buf, self.lease, self.magic, self.version)
 
     def mismatch(self, h):
         """Why the valid header `h` is not of this ring, as a reason of RestoreFailed, or None."""
@@ -196,6 +209,7 @@ class SlotRing:
             h = self._confirmed(sequence, slot)
             if h and self.intact(h, slot):
                 self.newest = slot
+                self.found = h
                 break
             if h and self.corrupt < 0:
                 self.corrupt = slot
@@ -203,7 +217,22 @@ class SlotRing:
                 order.extend([other for other in self._all() if other != order[0]])
         if self.unreadable >= self.slots:
             raise CheckpointFailed("read", 0, "no header of %d can be read" % self.slots)
+        self._skip = self._claimed(self._following())
+        self._skip_more = self._claimed(-1)
+        self._claims = {}
         self._resume()
+
+    def _claimed(self, erased):
+        # How many numbers after the last one torn headers may carry, but for those in the group
+        # `erased`. Marginal cells may make such a header read valid one day: its number, of
+        # which a cut program has left all ones in place, must not go to another checkpoint.
+        claims = [c for slot, c in self._claims.items() if slot // self.per_group != erased]
+        n = self.sequence
+        for _ in range(len(claims)):
+            if not any(c & (n + 1) == n + 1 for c in claims):
+                break
+            n += 1
+        return n - self.sequence
 
     def _all(self):
         found = []
@@ -311,6 +340,8 @@ class SlotRing:
         after = self.newest + 1
         if self.newest // self.per_group != self._group or after + 1 >= last:
             return
+        if self._older_beside():
+            return
         at = self.first_block(after)
         end = (self._group + 1) * self._group_blocks
         while at < end:
@@ -320,6 +351,17 @@ class SlotRing:
             at += 1
         self._next = after + 1
         self._limit = last
+        self._skip = self._skip_more
+
+    def _older_beside(self):
+        # Whether the unit of the newest slot holds another intact one: then the other unit can
+        # be erased, and no slot is taken that a cut writer may have been in without a trace.
+        first = self._group * self.per_group
+        for slot in range(self.newest - 1, first - 1, -1):
+            h = self.read_header(slot)
+            if h and self.intact(h, slot):
+                return True
+        return False
 
     # Writing; allocation-free
 
@@ -329,13 +371,14 @@ class SlotRing:
             return
         if self.newest < 0 and self.foreign is not None:
             self._refuse()
-        group = self._after(self._group)
-        if self.newest >= 0 and group == self.newest // self.per_group:
-            group = self._after(group)
+        group = self._following()
         # Moved on before the erase: one that fails or is interrupted is not tried twice in a row.
         self._group = group
         self._limit = 0
+        skip = self._skip
+        self._skip = self._skip_more
         self._erase(group)
+        self._skip = self._skip_more = skip
         self._next = group * self.per_group
         self._limit = self._next + self.per_group
 
@@ -345,8 +388,17 @@ class SlotRing:
         if self.sequence >= header.MAX_SEQUENCE:
             self.lease.doing = "exhausted"
             raise CheckpointFailed("exhausted", None, self.sequence)
+        self.sequence += self._skip
+        self._skip = 0
         self._next += 1
         return self._next - 1
+
+    def _following(self):
+        # The group that is erased next: not that of the newest checkpoint.
+        group = self._after(self._group)
+        if self.newest >= 0 and group == self.newest // self.per_group:
+            group = self._after(group)
+        return group
 
     def _after(self, group):
         group += 1

@@ -172,6 +172,7 @@ class CheckpointedStageState:
 
     def _own(self, ring, observer):
         # From here on the lease is the wrapper's.
+        ring.found = None  # its RAM
         ring.lease = ring.lease.move()
         ring.lease.ring = ring
         self._ring = ring
@@ -195,9 +196,7 @@ class CheckpointedStageState:
 
     def _load(self, ring, schema, into):
         slot = ring.newest
-        h = ring.read_header(slot)
-        if h is None:
-            raise RestoreFailed("header", slot)
+        h = ring.found
         text = h.schema.decode() if h.schema_len else None
         if schema is not None:
             from . import codec

@@ -47,6 +47,10 @@ def test_what_the_chip_refuses():
     refused(chip, chip.readblocks, 1, bytearray(8192))
     refused(chip, chip.ioctl, 6, 2)
     refused(chip, chip.ioctl, 6, -1)
+    chip.fence = (4096, 8192)
+    refused(chip, chip.writeblocks, 0, page, 4096 - 256)
+    refused(chip, chip.ioctl, 6, 0)
+    chip.writeblocks(1, page, 0)
     strict = NorChip(8192, once=True)
     strict.writeblocks(0, page * 3, 256)
     refused(strict, strict.writeblocks, 0, page * 2, 3 * 256)
@@ -99,7 +103,7 @@ def test_weak_cells_until_erased():
     chip.ioctl(6, 0)
     chip.readblocks(0, buf, 7)
     assert buf[0] == 0xFF
-    chip.weaken(9, 0x10, Dice(), 2)
+    chip.weaken(9, 0x10, becomes=0, reads=2)
     seen = []
     for _ in range(4):
         chip.readblocks(0, buf, 9)
