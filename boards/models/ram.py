@@ -42,6 +42,7 @@ class SectorDisk:
         self.violations = []
         self.dead = False
         self.ops = self.reads = self.syncs = 0
+        self.erases = self.again = 0  # as of NorChip: it has neither
 
     def readblocks(self, n, buf):
         if self.dead:
@@ -167,26 +168,49 @@ class SectorCut:
         disk.power_off()
 
 
+# What of the writes since the last sync is on the medium when a volatile cache loses power
+CACHE_CUTS = (
+    "lost",  # none
+    "kept",  # all
+    "some",  # a random part, in order
+    "shuffled",  # a random part, in random order
+    "last",  # only the last
+    "but-first",  # all but the first
+)
+
+
 class Cache:
     """A volatile write cache in front of `device` (a SectorDisk or a NorChip).
 
     Reads see what was written. What was written since the last sync may be lost, or kept, or
-    applied in another order when the power fails: `power_off(dice)` draws which. Writes in
-    pieces of one page or sector, erases whole.
+    applied in another order when the power fails, in pieces of one page or sector; erases whole.
+
+    cut(calls, how, dice) arms it: the power fails instead of the `calls`-th write, erase or sync
+    from now on (1 is the next one), `how` is one of CACHE_CUTS.
     """
 
     def __init__(self, device):
         self.device = device
         self.pending = []  # since the last sync: (call, arguments)
         self._synced = device.save()
+        self._calls = 0
+        self._how = self._dice = None
+        self.done = None
         self.dead = False
 
+    def cut(self, calls, how, dice):
+        self._calls = calls
+        self._how = how
+        self._dice = dice
+        self.done = None
+
     def readblocks(self, n, buf, *off):
-        self._alive()
+        if self.dead:
+            raise PowerCut("the device has no supply")
         return self.device.readblocks(n, buf, *off)
 
     def writeblocks(self, n, buf, *off):
-        self._alive()
+        self._tick()
         piece = self.device.page if off else self.device.size
         data = bytes(buf)
         for i in range(0, len(data), piece):
@@ -198,30 +222,31 @@ class Cache:
         return self.device.writeblocks(n, buf, *off)
 
     def ioctl(self, op, arg):
-        self._alive()
+        if op == 6 or op == 3:
+            self._tick()
         if op == 6:
             self.pending.append((self.device.ioctl, (6, arg)))
         r = self.device.ioctl(op, arg)
         if op == 3:
-            self.flushed()
+            self._flushed()
         return r
 
-    def _alive(self):
+    def _tick(self):
         if self.dead:
             raise PowerCut("the device has no supply")
+        if self._calls:
+            self._calls -= 1
+            if not self._calls:
+                self._lose()
 
-    def flushed(self):
-        """All that is pending is on the medium."""
+    def _flushed(self):
         self.pending = []
         self._synced = self.device.save()
 
-    def power_off(self, dice, how):
-        """Lose the cache, and stay dead until `power_on()`; does not raise.
-
-        how: "lost" (nothing pending was kept), "kept" (all), "some" (a random part, in order),
-        "shuffled" (a random part in random order), "last" (only the last), "but-first".
-        """
+    def _lose(self):
         pending = self.pending
+        dice = self._dice
+        how = self._how
         self.device.restore(self._synced)
         if how == "lost":
             chosen = []
@@ -241,11 +266,10 @@ class Cache:
             raise ValueError("no way to lose a cache: %r" % (how,))
         for call, arguments in chosen:
             call(*arguments)
-        self.flushed()
+        self._flushed()
+        self.done = "%s: %d of %d" % (how, len(chosen), len(pending))
         self.dead = True
+        raise PowerCut("with %d writes in the cache" % len(pending))
 
     def power_on(self):
         self.dead = False
-
-
-CACHE_CUTS = ("lost", "kept", "some", "shuffled", "last", "but-first")

@@ -203,10 +203,11 @@ class SlotRing:
             found = self._search({})
             order = [found] if found else self._all()
         for sequence, slot in order:
-            if sequence > self.sequence:
+            h = self._confirmed(sequence, slot)
+            if h and self.newest < 0 and self.corrupt < 0:
+                # Not for one that is not confirmed: its unit is the one to be erased next.
                 self._group = slot // self.per_group
             self.sequence = max(self.sequence, sequence)
-            h = self._confirmed(sequence, slot)
             if h and self.intact(h, slot):
                 self.newest = slot
                 self.found = h

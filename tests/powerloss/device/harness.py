@@ -3,19 +3,33 @@
 The oracle: after every restart `restore()` gives a state that was passed to a `checkpoint()` and
 is not older than the last one that returned; the checkpoint after that works and is what the
 next restart gives; it takes one erase of one unit (one group of units, for large slots) at most,
-programs no page twice, and neither asks for nor causes a change outside the lease.
+programs no page twice, and neither asks for nor causes a change outside the lease. Where the
+model damaged a committed slot, a clear error or an older state that was passed is right, too.
 
 States are buffers that tell their number and that no mixture of two of them, nor a damaged one,
-can equal: each byte depends on the number.
+can equal.
 """
 
-from edgeckpt import BlockLease, CheckpointedStageState, RestoreFailed
+from edgeckpt import BlockLease, CheckpointedStageState, CheckpointFailed, RestoreFailed
 from edgeckpt.lease import live
 
-from boards.models.faults import Dice, Faults, cut_erase, cut_program
-from boards.models.nor import NorChip, PowerCut
+from boards.models.faults import (
+    ERASE_CUTS,
+    PROGRAM_CUTS,
+    Dice,
+    Faults,
+    cut_erase,
+    cut_program,
+)
+from boards.models.nor import NorChip
+from boards.models.ram import SectorDisk, cut_sector
 
 LEASE_ID = 0x0123456789ABCDEF_FEDCBA9876543210
+
+# Cuts of a program that leave cells which change later. A lease of n groups promises to hold
+# against n - 2 of them in a row (docs/format.md).
+MARGINAL = ("flicker", "half-flicker", "fade", "charge")
+FIRM = tuple([mode for mode in PROGRAM_CUTS if mode not in MARGINAL])
 
 
 class Failure(Exception):
@@ -23,11 +37,12 @@ class Failure(Exception):
 
 
 class Geometry:
-    """A lease on a chip: units of `unit` bytes, layout blocks (and pages) of `block` bytes,
+    """A lease on a NOR chip: units of `unit` bytes, layout blocks (and pages) of `block` bytes,
     `units` of them leased behind `before` others, states of `size` bytes."""
 
     before = 1
     after = 1
+    erases = True
 
     def __init__(self, name, unit, block, units, size):
         self.name = name
@@ -35,21 +50,23 @@ class Geometry:
         self.block = block
         self.units = units
         self.size = size
-        self.slot_blocks = 1 + (size + block - 1) // block
-        per_unit = unit // block
-        self.group_units = (self.slot_blocks + per_unit - 1) // per_unit
-        self.groups = units // self.group_units
-        self.per_group = per_unit // self.slot_blocks if self.group_units == 1 else 1
-        self.slots = self.groups * self.per_group
+        slot_blocks = 1 + (size + block - 1) // block
+        self._lay_out(slot_blocks, unit // block)
         self._states = {}
         self._numbers = {}
+
+    def _lay_out(self, slot_blocks, per_unit):
+        self.group_units = (slot_blocks + per_unit - 1) // per_unit
+        self.groups = self.units // self.group_units
+        self.per_group = per_unit // slot_blocks if self.group_units == 1 else 1
+        self.slots = self.groups * self.per_group
+        self.operations = slot_blocks + self.group_units  # of one checkpoint, at most
 
     def state(self, n):
         """State number `n`, as bytes."""
         s = self._states.get(n)
         if s is None:
-            dice = Dice("state %d" % n)
-            s = dice.bits(8 * self.size).to_bytes(self.size, "little")
+            s = Dice("state %d" % n).bits(8 * self.size).to_bytes(self.size, "little")
             self._states[n] = s
             self._numbers[s] = n
         return s
@@ -58,11 +75,15 @@ class Geometry:
         """The number of the state, or None if there is no such state."""
         return self._numbers.get(bytes(state))
 
-    def chip(self, junk):
-        """A new chip; junk: whether it is full of other bytes, instead of blank."""
+    def chip(self, junk, once=None):
+        """A new chip; junk: None for a blank one, or the seed of what it is full of.
+
+        once: whether programming a page twice is a violation; default: yes with three units or
+        more (with two, a slot whose cut program left no trace may be taken again).
+        """
         units = self.before + self.units + self.after
-        # In a ring of two units a slot whose cut program left no trace may be taken again.
-        chip = NorChip(units * self.unit, self.unit, self.block, once=self.groups > 2)
+        once = self.groups > 2 if once is None else once
+        chip = NorChip(units * self.unit, self.unit, self.block, once=once)
         if junk:
             chip.put(0, Dice(junk).bits(8 * chip.size).to_bytes(chip.size, "little"))
         chip.fence = (self.before * self.unit, (self.before + self.units) * self.unit)
@@ -70,29 +91,88 @@ class Geometry:
         return chip
 
     def look_outside(self, chip):
-        a, b = chip.fence
-        return bytes(chip.data[:a]), bytes(chip.data[b:])
+        return (
+            bytes(chip.data[: self.before * self.unit]),
+            bytes(chip.data[(self.before + self.units) * self.unit :]),
+        )
 
     def lease(self, device):
         return BlockLease(device, self.before, self.units, LEASE_ID, block_size=self.block)
 
+    def program_cuts(self, doubts=0):
+        """The cuts of a program that this geometry promises to hold against after `doubts` cuts
+        in a row that left marginal cells."""
+        return PROGRAM_CUTS if doubts < self.groups - 2 else FIRM
 
-GEOMETRIES = {
-    g.name: g
-    for g in (
-        Geometry("3x2", 512, 128, 3, 100),  # 3 units of 2 slots
-        Geometry("2x2", 512, 128, 2, 100),
-        Geometry("3x4", 1024, 128, 3, 60),
-        Geometry("2x4", 1024, 128, 2, 60),
-        Geometry("4x1", 512, 128, 4, 300),  # a slot is a unit
-        Geometry("3x1", 512, 128, 3, 384),
-        Geometry("2x1", 512, 128, 2, 300),
-        Geometry("3/2", 512, 128, 6, 700),  # a slot is two units, 3 of them
-        Geometry("5x1", 512, 256, 5, 200),
-        Geometry("3x8", 4096, 256, 3, 100),
-        Geometry("4k2/2", 4096, 256, 4, 4000),  # two slots of two units each
-    )
-}
+    def cuts(self, record):
+        """The cuts of a recorded operation."""
+        return ERASE_CUTS if record[1] else self.program_cuts()
+
+    def tear(self, chip, record, mode, dice):
+        """Put the chip where the cut of this recorded operation leaves it."""
+        saved, erase, at, data, _, _ = record
+        chip.restore(saved)
+        for cell in chip.weak.values():
+            cell[3] = dice
+        if erase:
+            cut_erase(chip, at, mode, dice)
+        else:
+            cut_program(chip, at, data, mode, dice)
+
+
+class SectorGeometry(Geometry):
+    """A lease on a medium that overwrites in place: `sectors` of 512 bytes, states of `size`."""
+
+    before = 3
+    after = 2
+    erases = False
+
+    def __init__(self, name, sectors, size):
+        Geometry.__init__(self, name, 512, 512, sectors, size)
+
+    def _lay_out(self, slot_blocks, per_unit):
+        self.group_units = 0
+        self.per_group = 1
+        self.groups = self.slots = self.units // slot_blocks
+        self.operations = slot_blocks
+
+    def chip(self, junk, once=None):
+        disk = SectorDisk(self.before + self.units + self.after)
+        if junk:
+            disk.view[:] = Dice(junk).bits(8 * len(disk.data)).to_bytes(len(disk.data), "little")
+        disk.fence = (self.before, self.before + self.units)
+        self.outside = self.look_outside(disk)
+        return disk
+
+    def tear(self, chip, record, mode, dice):
+        saved, _, n, data, _, _ = record
+        chip.restore(saved)
+        cut_sector(chip, n, data, mode, dice)
+
+
+GEOMETRIES = {}
+for g in (
+    Geometry("3x2", 512, 128, 3, 100),  # 3 units of 2 slots
+    Geometry("2x2", 512, 128, 2, 100),
+    Geometry("3x4", 1024, 128, 3, 60),
+    Geometry("2x4", 1024, 128, 2, 60),
+    Geometry("4x1", 512, 128, 4, 300),  # a slot is a unit
+    Geometry("3x1", 512, 128, 3, 384),
+    Geometry("2x1", 512, 128, 2, 300),
+    Geometry("3by2", 512, 128, 6, 700),  # a slot is two units, there are 3
+    Geometry("5x1", 512, 256, 5, 200),
+    Geometry("3x8", 4096, 256, 3, 100),
+    Geometry("2by2", 4096, 256, 4, 4000),  # two slots of two units each
+    SectorGeometry("sd4", 12, 900),  # 4 slots of 3 sectors
+    SectorGeometry("sd3", 6, 100),
+    SectorGeometry("sd2", 6, 1024),
+):
+    GEOMETRIES[g.name] = g
+
+
+def forget():
+    """The RAM is gone: no lease is live."""
+    live.clear()
 
 
 def open_stage(geometry, device, next_state):
@@ -103,18 +183,13 @@ def open_stage(geometry, device, next_state):
     except RestoreFailed as e:
         if e.reason != "none" and not e.torn:
             raise
-        # An application that starts: nothing was ever committed.
+        # As resume() does: nothing was ever committed.
         state = bytearray(geometry.state(next_state))
         return CheckpointedStageState(state, lease, capacity=geometry.size), -1
     n = geometry.number(stage.state)
     if n is None:
         raise Failure("restored bytes that were never passed to checkpoint()")
     return stage, n
-
-
-def forget():
-    """The RAM is gone: no lease is live."""
-    live.clear()
 
 
 def judge(geometry, chip, low, high, new, prepare=False, device=None):
@@ -124,11 +199,18 @@ def judge(geometry, chip, low, high, new, prepare=False, device=None):
     """
     device = device or chip
     forget()
-    again = chip.again
-    erases = chip.erases
     stage, n = open_stage(geometry, device, new)
     if not low <= n <= high:
         raise Failure("restored state %d, expected %d..%d" % (n, low, high))
+    proceed(geometry, chip, stage, new, prepare, device)
+    if geometry.look_outside(chip) != geometry.outside:
+        raise Failure("the chip changed outside the lease")
+
+
+def proceed(geometry, chip, stage, new, prepare, device):
+    """The checkpoint after a restart, and the restart after that."""
+    again = chip.again
+    erases = chip.erases
     stage.state[:] = geometry.state(new)
     if prepare:
         stage.prepare()
@@ -144,24 +226,65 @@ def judge(geometry, chip, low, high, new, prepare=False, device=None):
         raise Failure("restored sequence %d, expected %d" % (stage.sequence, sequence))
     if chip.again != again and geometry.groups > 2:
         raise Failure("a page was programmed twice")
-    inspect(geometry, chip)
+    contract(chip)
 
 
-def inspect(geometry, chip):
-    """What must hold at any time."""
+def contract(chip):
+    """The chip was asked for nothing that it cannot do, and for nothing outside the lease."""
     if chip.violations:
         raise Failure("chip contract: " + chip.violations[0])
-    if geometry.look_outside(chip) != geometry.outside:
-        raise Failure("the chip changed outside the lease")
+
+
+def judge_damaged(geometry, chip, high, new):
+    """The same where the model damaged committed slots or other sectors: the outcome, a word.
+
+    Right is any state that was passed, or a RestoreFailed; then the older one that
+    `fallback=True` gives, or a RestoreFailed; then a new start, if need be after a wipe.
+    """
+    forget()
+    outcome = "state"
+    lease = geometry.lease(chip)
+    try:
+        stage = CheckpointedStageState.restore(lease)
+    except RestoreFailed:
+        outcome = "error, fallback"
+        try:
+            stage = CheckpointedStageState.restore(lease, fallback=True)
+        except RestoreFailed:
+            outcome = "error, new start"
+            stage = None
+    if stage is not None:
+        n = geometry.number(stage.state)
+        if n is None or not 0 <= n <= high:
+            raise Failure("restored %r, expected a state of 0..%d" % (n, high))
+        try:
+            proceed(geometry, chip, stage, new, False, chip)
+        except CheckpointFailed as e:
+            if e.reason != "foreign":
+                raise
+        return outcome
+    state = bytearray(geometry.state(new))
+    stage = CheckpointedStageState(state, lease, capacity=geometry.size)
+    try:
+        proceed(geometry, chip, stage, new, False, chip)
+    except CheckpointFailed as e:
+        if e.reason != "foreign":
+            raise
+        outcome = "error, wipe"
+        stage.into_block_lease().wipe()
+        stage = CheckpointedStageState(state, geometry.lease(chip), capacity=geometry.size)
+        proceed(geometry, chip, stage, new, False, chip)
+    return outcome
 
 
 class Recorder(Faults):
     """Takes down each operation, and the chip before it, as `records`:
-    (saved chip, is an erase, address, data, low, high)."""
+    (saved chip, is an erase, address or sector, data, low, high)."""
 
-    def __init__(self):
+    def __init__(self, low=-1, high=-1):
         self.records = []
-        self.low = self.high = -1
+        self.low = low
+        self.high = high
 
     def program(self, chip, at, data):
         self.records.append((chip.save(), False, at, bytes(data), self.low, self.high))
@@ -171,16 +294,20 @@ class Recorder(Faults):
         self.records.append((chip.save(), True, at, None, self.low, self.high))
         return chip.clear(at)
 
+    def write(self, disk, n, data):
+        self.records.append((disk.save(), False, n, bytes(data), self.low, self.high))
+        disk.store(n, data)
+
 
 def record(geometry, seed, laps=2):
-    """The records of a random history of checkpoints, prepares and restarts, `laps` around."""
+    """The chip, and the records of a random history of checkpoints, prepares and restarts,
+    `laps` times around the ring."""
     dice = Dice("history %s %s" % (geometry.name, seed))
-    chip = geometry.chip(junk="junk %s" % seed if dice.below(2) else None)
+    chip = geometry.chip("junk %s" % seed if dice.below(2) else None)
     recorder = chip.faults = Recorder()
     forget()
     stage = None
-    n = 0
-    for _ in range(laps * geometry.slots + 2):
+    for n in range(laps * geometry.slots + 2):
         if stage is None or not dice.below(4):
             forget()
             stage, found = open_stage(geometry, chip, n)
@@ -192,37 +319,6 @@ def record(geometry, seed, laps=2):
         recorder.high = n
         stage.checkpoint()
         recorder.low = n
-        n += 1
-    inspect(geometry, chip)
+    contract(chip)
     chip.faults = None
     return chip, recorder.records
-
-
-def tear(chip, record, mode, dice):
-    """Put the chip where the cut of this recorded operation leaves it."""
-    saved, erase, at, data, _, _ = record
-    chip.restore(saved)
-    for cell in chip.weak.values():
-        cell[3] = dice
-    if erase:
-        cut_erase(chip, at, mode, dice)
-    else:
-        cut_program(chip, at, data, mode, dice)
-
-
-def run_cut(geometry, chip, new, cut, prepare):
-    """Restart and checkpoint state `new` with the fault `cut`: (restored, whether it returned)."""
-    forget()
-    stage, n = open_stage(geometry, chip, new)
-    stage.state[:] = geometry.state(new)
-    chip.faults = cut
-    try:
-        if prepare:
-            stage.prepare()
-        stage.checkpoint()
-        return n, True
-    except PowerCut:
-        return n, False
-    finally:
-        chip.faults = None
-        chip.power_on()
