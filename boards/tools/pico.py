@@ -1,0 +1,435 @@
+"""A Raspberry Pi Pico with real MicroPython firmware, emulated (rp2040py), as a test needs it.
+
+Promises: flash survives `reset()` and power cuts, RAM does not; every program and erase of the
+on-chip flash is seen, checked (whole aligned pages, whole sectors) and counted; power can fail
+before, in or after any of them; chips can be wired to SPI0. One thread, no event loop: the
+emulator runs only inside calls of this class.
+
+`python -m boards.tools.pico` serves one on a pseudo-terminal, for `edgeckpt` and mpremote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pty
+import random
+import select
+import sys
+import time
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from rp2040py.device.bootrom import BOOTROM_B1
+from rp2040py.device.load_flash import load_uf2
+from rp2040py.gpio_pin import GPIOPinState
+from rp2040py.peripherals.vreg_and_chip_reset import HAD_POR
+from rp2040py.rp2040 import RP2040
+from rp2040py.simulator import Simulator
+from rp2040py.usb.cdc import USBCDC
+from rp2040py.utils.logging import ConsoleLogger, LogLevel
+
+FLASH_SIZE = 2 << 20  # W25Q16 of the Pico
+STORAGE = FLASH_SIZE - 1408 * 1024  # where rp2.Flash() begins (ports/rp2, RPI_PICO)
+SECTOR = 4096
+PAGE = 256
+CS_PIN = 17  # chip select of the chip on SPI0 (boards/RPI_PICO/README.md)
+_PROGRAM = 0x02
+_ERASE = {0x20: 4096, 0xD8: 65536}
+
+
+class PowerCut(Exception):
+    """The supply failed at a flash operation; the board is off until `reset()`."""
+
+
+class Misuse(AssertionError):
+    """The guest used the flash in a way that a real chip does not stand."""
+
+
+class Chip(Protocol):
+    """A chip on SPI0, as boards/models has them."""
+
+    def select(self, level: int) -> Any: ...
+    def transfer(self, byte: int) -> int: ...
+    def idle(self, n: int) -> Any: ...
+
+
+class GuestClock:
+    """Time of the guest, for chip models: `us` since the start."""
+
+    def __init__(self, clock: Any):
+        self._clock = clock
+
+    @property
+    def us(self) -> int:
+        return int(self._clock.nanos) // 1000
+
+
+class Pico:
+    """A board with the firmware `image` (.uf2), off until `reset()`.
+
+    chip: made by `chip(clock)` and wired to SPI0 (SCK GP18, MOSI GP19, MISO GP16, CS GP17).
+    pace: whether idle time of the guest passes no faster than real time, as something that
+        talks to it over a line expects.
+
+    Attributes: `flash` (a memoryview of the 2 MiB), `ops` (flash operations since the last
+    `watch()`), `cut_at`, `cut_when` (an operation number and "before", "in", "after"), `on_op`
+    (called with (kind, address, size, data) before each operation, or None), `output` (what the
+    guest wrote to its console and nobody took).
+    """
+
+    def __init__(
+        self, image: Path, chip: Callable[[GuestClock], Chip] | None = None, pace: bool = False
+    ):
+        self.simulator = Simulator(rp2040=RP2040())
+        self.mcu: Any = self.simulator.rp2040
+        self.mcu.load_bootrom(BOOTROM_B1)
+        self.mcu.logger = ConsoleLogger(LogLevel.ERROR)
+        self.flash = memoryview(self.mcu.flash)[:FLASH_SIZE]
+        self.flash[:] = b"\xff" * FLASH_SIZE
+        load_uf2(image, self.mcu)
+        self.clock = GuestClock(self.mcu.clock)
+        self.output = bytearray()
+        self.ops = 0
+        self.cut_at = -1
+        self.cut_when = "in"
+        self.on_op: Callable[[str, int, int, bytes], None] | None = None
+        self.dice = random.Random(1)
+        self.error: Exception | None = None
+        self._input = bytearray()
+        self._wanted = 0  # bytes the guest's OUT endpoint waits for, 0: none
+        self._connected = False
+        self._wire_console()
+        self._wire_flash()
+        self.chip = None
+        if chip is not None:
+            self._wire_chip(chip(self.clock))
+        self._pace = pace
+        self._anchor = 0.0
+        if pace:
+            self._tick = self.mcu.clock.create_alarm(self._on_tick)
+        self.mcu.watchdog.on_watchdog_trigger = self._on_watchdog
+
+    # Console. The emulator's host side answers every poll of the guest with an empty packet,
+    # which costs the guest two thirds of its time: here a poll waits until there is a byte.
+
+    def _wire_console(self) -> None:
+        self.cdc = USBCDC(self.mcu.usb_ctrl)
+        usb = self.mcu.usb_ctrl
+        answer = usb.on_endpoint_read
+
+        def on_endpoint_read(endpoint: int, size: int) -> None:
+            if endpoint == 0 or endpoint != self.cdc._out_endpoint:
+                answer(endpoint, size)
+            else:
+                self._wanted = size
+                self._feed()
+
+        usb.on_endpoint_read = on_endpoint_read
+        self.cdc.on_serial_data = self.output.extend
+        self.cdc.on_device_connected = lambda: setattr(self, "_connected", True)
+
+    def _feed(self) -> None:
+        if self._wanted and self._input:
+            n = min(self._wanted, len(self._input), 64)
+            self._wanted = 0
+            data = bytes(self._input[:n])
+            del self._input[:n]
+            self.mcu.usb_ctrl.endpoint_read_done(self.cdc._out_endpoint, data)
+
+    def write(self, data: bytes) -> None:
+        """Give the guest's console bytes; they wait until it takes them."""
+        self._input += data
+        self._feed()
+
+    def pending(self) -> int:
+        """Bytes that the guest has not taken yet."""
+        return len(self._input)
+
+    # Flash
+
+    def _wire_flash(self) -> None:
+        ssi = self.mcu.ssi
+        apply = ssi._apply_command
+
+        def apply_command() -> None:
+            sent = ssi._tx_buffer
+            op = sent[0] if sent else 0
+            if op in _ERASE and len(sent) >= 4 and ssi._write_enabled:
+                self._operation("erase", _ERASE[op], sent, apply)
+            elif op == _PROGRAM and len(sent) > 4 and ssi._write_enabled:
+                self._operation("program", len(sent) - 4, sent, apply)
+            else:
+                apply()
+
+        ssi._apply_command = apply_command
+
+    def _operation(self, kind: str, size: int, sent: bytearray, apply: Callable[[], None]) -> None:
+        at = sent[1] << 16 | sent[2] << 8 | sent[3]
+        data = bytes(sent[4:])
+        unit = PAGE if kind == "program" else size
+        if at % unit or size % unit or size > max(PAGE, unit) or at + size > FLASH_SIZE:
+            self._fail(Misuse(f"{kind} of {size} bytes at 0x{at:x}: not a whole aligned unit"))
+        op = self.ops
+        self.ops += 1
+        if self.on_op is not None:
+            self.on_op(kind, at, size, data)
+        if op != self.cut_at:
+            apply()
+            return
+        if self.cut_when == "in":
+            self.flash[at : at + size] = self.torn(kind, at, size, data)
+        elif self.cut_when == "after":
+            apply()
+        self._fail(PowerCut(f"{self.cut_when} operation {op}: {kind} of {size} at 0x{at:x}"))
+
+    def torn(self, kind: str, at: int, size: int, data: bytes) -> bytes:
+        """What the cells hold after a cut in the operation (docs/format.md): `dice` decides."""
+        old = bytes(self.flash[at : at + size])
+        dice = self.dice
+        if kind == "program":
+            how = dice.choice(("random", "prefix", "suffix", "single", "all but one"))
+            if how == "random":
+                return bytes(o & (d | dice.randrange(256)) for o, d in zip(old, data, strict=True))
+            n = dice.randrange(1, size)
+            if how == "prefix":
+                n, how = dice.randrange(size), "all but one"
+            pending = [i for i in range(size) if old[i] & ~data[i]]
+            if not pending:
+                return old
+            if how == "suffix":
+                return bytes(
+                    d & o if i >= n else o for i, (o, d) in enumerate(zip(old, data, strict=True))
+                )
+            if how == "single":
+                i = dice.choice(pending)
+                return old[:i] + bytes([old[i] & data[i]]) + old[i + 1 :]
+            done = bytearray(o & d for o, d in zip(old, data, strict=True))
+            i = dice.choice(pending)
+            done[i] = old[i]
+            return bytes(done)
+        how = dice.choice(("zero", "noise", "more ones", "half", "almost"))
+        if how == "zero":
+            return bytes(size)
+        if how == "noise":
+            return dice.randbytes(size)
+        if how == "more ones":
+            return bytes(o | dice.randrange(256) for o in old)
+        if how == "half":
+            n = dice.randrange(1, size)
+            return b"\xff" * n + old[n:]
+        done = bytearray(b"\xff" * size)
+        done[dice.randrange(size)] &= ~(1 << dice.randrange(8))
+        return bytes(done)
+
+    def watch(self) -> None:
+        """Count flash operations from 0 again, without a cut."""
+        self.ops = 0
+        self.cut_at = -1
+
+    def _fail(self, error: Exception) -> None:
+        # Not raised inside the emulator's native code: it is stopped, and run() raises it.
+        if self.error is None:
+            self.error = error
+        self.simulator.stopped = True
+
+    # The chip on SPI0
+
+    def _wire_chip(self, chip: Chip) -> None:
+        self.chip = chip
+        spi = self.mcu.spi[0]
+
+        def on_transmit(byte: int) -> None:
+            reply = 0xFF
+            if self.error is None:
+                try:
+                    if self._selected:
+                        reply = chip.transfer(byte)
+                    else:
+                        chip.idle(1)
+                except BaseException as e:
+                    self._fail(PowerCut(str(e)) if type(e).__name__ == "PowerCut" else _wrap(e))
+            spi.complete_transmit(reply)
+
+        def on_select(value: GPIOPinState, _last: GPIOPinState) -> None:
+            selected = value == GPIOPinState.LOW
+            if selected != self._selected and self.error is None:
+                self._selected = selected
+                try:
+                    chip.select(0 if selected else 1)
+                except BaseException as e:
+                    self._fail(PowerCut(str(e)) if type(e).__name__ == "PowerCut" else _wrap(e))
+
+        self._selected = False
+        spi.on_transmit = on_transmit
+        self.mcu.gpio[CS_PIN].add_listener(on_select)
+
+    # Running
+
+    def reset(self, timeout: float = 60) -> None:
+        """Switch the board on, or off and on: RAM is lost, flash stays. Returns at the prompt."""
+        self.error = None
+        self._input.clear()
+        self._wanted = 0
+        self._connected = False
+        self.mcu.enter_reset()
+        for i in range(0, len(self.mcu.sram), 4096):
+            self.mcu.sram[i : i + 4096] = self.dice.randbytes(min(4096, len(self.mcu.sram) - i))
+        self.mcu.watchdog.reset()
+        self.mcu.vreg_and_chip_reset.record_reset_cause(HAD_POR)
+        self.mcu.leave_reset()
+        self.output.clear()
+        if self._pace:
+            self._anchor = time.monotonic() - self.mcu.clock.nanos / 1e9
+            self._tick.schedule(1_000_000)
+        self.run(lambda: self._connected, timeout, "come up on USB")
+
+    def _on_watchdog(self) -> None:
+        # machine.reset() of the guest.
+        self._input.clear()
+        self._wanted = 0
+        self.mcu.enter_reset(from_watchdog=True)
+        self.mcu.leave_reset()
+
+    def _on_tick(self) -> None:
+        # Every guest millisecond: end the batch where the guest runs ahead of real time.
+        self._tick.schedule(1_000_000)
+        ahead = self.mcu.clock.nanos / 1e9 - (time.monotonic() - self._anchor)
+        if ahead > 0.002:
+            self.simulator.stopped = True
+        elif ahead < 0:
+            self._anchor -= ahead  # a guest that is slower than real time never catches up
+
+    def step(self) -> None:
+        """Run the guest for some milliseconds at most. Raises PowerCut and Misuse."""
+        if self.error is None:
+            self.simulator.stopped = False
+            self.simulator._execute_batch()
+        if self.error is not None:
+            raise self.error
+
+    def run(self, until: Callable[[], bool], timeout: float, what: str) -> None:
+        """Run until the condition holds; TimeoutError after `timeout` seconds."""
+        end = time.monotonic() + timeout
+        while not until():
+            self.step()
+            if time.monotonic() > end:
+                said = bytes(self.output[-400:])
+                raise TimeoutError(f"the board did not {what} in {timeout} s; it said {said!r}")
+
+    def exec(self, source: str, timeout: float = 60) -> str:
+        """Run a script by raw REPL and return its output; RuntimeError with its traceback."""
+        del self.output[:]
+        self.write(b"\r\x03\x03\x01")
+        self._until(b"raw REPL; CTRL-B to exit\r\n>", timeout)
+        self.write(source.encode() + b"\x04")
+        self._until(b"OK", timeout)
+        text = self._until(b"\x04", timeout)
+        trace = self._until(b"\x04", timeout)
+        if trace:
+            raise RuntimeError(trace.decode(errors="replace"))
+        return text.decode(errors="replace").replace("\r\n", "\n")
+
+    def _until(self, mark: bytes, timeout: float) -> bytes:
+        self.run(lambda: mark in self.output, timeout, f"answer {mark!r}")
+        text, _, rest = bytes(self.output).partition(mark)
+        self.output[:] = rest
+        return text
+
+    # What is kept
+
+    def save(self, first: int = 0, last: int = FLASH_SIZE) -> bytes:
+        """The content of flash bytes [first, last)."""
+        return bytes(self.flash[first:last])
+
+    def load(self, data: bytes, first: int = 0) -> None:
+        """Put content back at byte `first`."""
+        self.flash[first : first + len(data)] = data
+
+    # Serving
+
+    def serve(self, fd: int, control: int = -1) -> None:
+        """Connect the console to `fd` (a pty's master) until `control` says so or ends.
+
+        control: a file descriptor that takes lines: `reset` (power off and on), `quit`.
+        """
+        os.set_blocking(fd, False)
+        backlog = bytearray()
+        while True:
+            wanted = ([fd] if self.pending() < 4096 else []) + ([control] if control >= 0 else [])
+            ready, _, _ = select.select(wanted, [], [], self._nap())
+            if control in ready:
+                line = os.read(control, 100).strip()
+                if line != b"reset":
+                    return
+                self.reset()
+                self.output.clear()
+            if fd in ready:
+                self.write(os.read(fd, 4096))
+            self.step()
+            backlog += self.output
+            self.output.clear()
+            if backlog:
+                with contextlib.suppress(BlockingIOError):
+                    del backlog[: os.write(fd, backlog)]
+
+    def _nap(self) -> float:
+        ahead = self.mcu.clock.nanos / 1e9 - (time.monotonic() - self._anchor)
+        return max(0.0, min(ahead, 0.02))
+
+
+def _wrap(e: BaseException) -> Exception:
+    return Misuse(f"{type(e).__name__}: {e}")
+
+
+def chip(name: str) -> Callable[[GuestClock], Chip] | None:
+    """A maker of the chip called `name`: "none", "nor" (W25Q16), "sd" (2 MiB SDHC card)."""
+    from boards.models.sdspi import SDCardModel
+    from boards.models.w25q import W25Q
+
+    makers: dict[str, Callable[[GuestClock], Chip] | None] = {
+        "none": None,
+        "nor": lambda clock: W25Q(2 << 20, clock, jedec=b"\xef\x40\x15"),
+        "sd": lambda clock: SDCardModel(4096, clock),
+    }
+    return makers[name]
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(prog="python -m boards.tools.pico", description=main.__doc__)
+    words.add_argument(
+        "--image", type=Path, help="a .uf2 (default: the one `make firmware` makes)"
+    )
+    words.add_argument("--chip", choices=["none", "nor", "sd"], default="none", help="on SPI0")
+    words.add_argument("--link", type=Path, help="a symbolic link to the pseudo-terminal")
+    options = words.parse_args()
+    image = options.image
+    if image is None:
+        from boards.tools.firmware import build
+
+        image = build("RPI_PICO") / "firmware.uf2"
+    board = Pico(image, chip(options.chip), pace=True)
+    board.reset()
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    port = os.ttyname(slave)
+    if options.link:
+        options.link.unlink(missing_ok=True)
+        options.link.symlink_to(port)
+    print(f"port {options.link or port}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        board.serve(master, sys.stdin.fileno())
+    if options.link:
+        options.link.unlink(missing_ok=True)
+    return 0
+
+
+main.__doc__ = (
+    "An emulated Raspberry Pi Pico on a pseudo-terminal; lines `reset`, `quit` on stdin."
+)
+
+if __name__ == "__main__":
+    sys.exit(main())
