@@ -1,7 +1,7 @@
 """`machine.SPI` and `Pin` look-alikes over chip models, with simulated time.
 
 What is on the other side is a model with `select(level)`, `transfer(byte) -> byte`, and the fast
-paths `write(buf)` and `readinto(buf, fill)` that mean the same byte by byte. Promises: every byte
+paths `write(buf)`, `readinto(buf, fill)`, `exchange(out, into)` that mean the same byte by byte. Promises: every byte
 takes its time on the simulated clock, every byte and every call is counted, nothing ever sleeps
 for real. Runs on MicroPython and CPython.
 """
@@ -183,8 +183,7 @@ class SPI:
         chip = self._chip()
         sent = bytes(out) if self.log is not None else None
         if chip is not None:
-            for i in range(len(out)):
-                into[i] = chip.transfer(out[i])
+            chip.exchange(out, into)
         else:
             self._idle(len(out))
             for i in range(len(out)):

@@ -183,6 +183,10 @@ class W25Q:
             for i in range(n):
                 buf[i] = self.transfer(fill)
 
+    def exchange(self, out, into):
+        for i in range(len(out)):
+            into[i] = self.transfer(out[i])
+
     def _live(self):
         return self.on and self.absent is None and not self._level
 

@@ -34,7 +34,7 @@ def state(counter, size):
 
 
 class Nor:
-    SIZES = (120, 700, 3000, 5000)
+    SIZES = (120, 200, 700, 1200, 4200)
     START, COUNT = 2, 8
 
     def __init__(self, dice):
@@ -61,7 +61,7 @@ class Nor:
 
 
 class Sd:
-    SIZES = (100, 1400, 3000, 9000)
+    SIZES = (100, 500, 1000, 1400, 4000)
     START, COUNT = 16, 80
 
     def __init__(self, dice):
