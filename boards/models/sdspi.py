@@ -5,12 +5,14 @@ CRC16 once CMD59 asked for them, idle state, address and parameter errors, data 
 busy, R2 after writes. Section numbers are those of the SD Physical Layer Simplified
 Specification, version 4.10.
 
-Faults can be switched on underneath: power cuts in the k-th block written (the sector torn, lost,
-unreadable, an unrelated one damaged), CRC errors, rejected data, a card that is pulled, stays
-busy, forgets. Runs on MicroPython and CPython; `clock` needs an attribute `us` only.
+The sectors are a `SectorDisk` (ram.py), and its faults can be put into `card.disk.faults`: power
+cuts in the k-th sector written, torn, lost, unreadable, an unrelated one damaged. Faults of the
+interface are attributes here: CRC errors, rejected data, a card that is pulled, stays busy. Runs
+on MicroPython and CPython; `clock` needs an attribute `us` only.
 """
 
-from .spi import Dice, PowerCut
+from .faults import Dice
+from .ram import SectorDisk, cut_sector
 
 try:
     from binascii import crc_hqx
@@ -40,10 +42,6 @@ ACCEPTED = 0x05  # 7.3.3.1, xxx0sss1
 REJECT_CRC = 0x0B
 REJECT_WRITE = 0x0D
 
-CUT_KINDS = ("none", "torn", "mixed", "noise", "unreadable", "run", "neighbour", "all")
-
-_BLANK = bytes(512)
-
 
 def crc7(data):
     """CRC7 with the end bit (4.5)."""
@@ -60,16 +58,27 @@ def crc7(data):
 class SDCardModel:
     """A card of `sectors` sectors of 512 bytes.
 
+    disk: the SectorDisk that holds them; default: one for all of them.
     kind: "sdsc" (CSD version 1, byte addresses), "sdhc" (version 2, block addresses), "v1" (a
     card from before CMD8). ncr: bytes between a command and its response, 1..8 (7.5.4).
     times: microseconds of read access, of a block write, of initialisation.
 
-    Attributes for tests: `ops` blocks written to the medium, `reads` blocks read, `blocks`
-    (lba -> 512 bytes, only what is not blank), `refused` (what the card ignored or refused).
+    Attributes for tests, besides those of `disk`: `sent` blocks that went out, `run` the sectors
+    and their old content in the multi-block write that goes on, `refused` what the card ignored
+    or refused.
     """
 
     def __init__(
-        self, sectors, clock, *, kind="sdhc", ncr=1, times=(200, 800, 50_000), serial=1, seed=1
+        self,
+        sectors,
+        clock,
+        *,
+        disk=None,
+        kind="sdhc",
+        ncr=1,
+        times=(200, 800, 50_000),
+        serial=1,
+        seed=1,
     ):
         unit = 1024 if kind == "sdhc" else 4
         if sectors % unit or not sectors:
@@ -81,11 +90,10 @@ class SDCardModel:
         self.times = times
         self.serial = serial
         self.dice = Dice(seed)
-        self.blocks = {}
-        self.unreadable = {}
-        self.ops = self.reads = 0
+        self.disk = SectorDisk(sectors) if disk is None else disk
+        self.sent = 0
         self.refused = []
-        # Faults
+        # Faults of the interface
         self.absent = None  # the byte on MISO with no card: 0xFF, 0x00
         self.pull_in = -1  # the card leaves after so many more bytes
         self.stuck_busy = False
@@ -96,19 +104,14 @@ class SDCardModel:
         self.crc_command_every = 0  # and in each n-th command after CMD59
         self.reject_every = 0  # each n-th block: data response 110
         self.fail_status_every = 0  # each n-th block: accepted, not stored, R2 tells
-        self.deaf_write = False  # accepted, not stored, nobody tells
         self.write_protected = False
-        self.cut_at = -1  # cut at the block write with this number, counted by `ops`
-        self.cut_when = "in"  # "before", "in", "after"
-        self.cut_kind = "torn"
-        self.cut_done = None  # what the cut hit: "in block torn"
         self._counts = {}
         self.power_on()
 
     # Power and slot
 
     def power_on(self):
-        self.on = True
+        self.disk.power_on()
         self._clocks = 0
         self._spi_mode = False
         self._idle = True
@@ -122,7 +125,7 @@ class SDCardModel:
         self._quiet()
 
     def power_off(self):
-        self.on = False
+        self.disk.dead = True
 
     def power_cycle(self):
         self.power_off()
@@ -132,7 +135,7 @@ class SDCardModel:
         """Take the card out; `insert()` brings it back, without power in between."""
         self.pull_in = -1
         self.absent = 0xFF
-        self.on = False
+        self.power_off()
 
     def insert(self):
         self.absent = None
@@ -149,7 +152,7 @@ class SDCardModel:
         self._token = 0
         self._data = None
         self._failed = False
-        self._run = []
+        self.run = []
         self._written = 0
 
     # Bus
@@ -183,7 +186,7 @@ class SDCardModel:
                 self.pull()
         if self.absent is not None:
             return self.absent
-        if not self.on or self._level:
+        if self.disk.dead or self._level:
             return 0xFF
         out = self._next()
         self._take(byte)
@@ -195,7 +198,7 @@ class SDCardModel:
             self._data is not None
             and len(self._data) + n <= 512
             and self.pull_in < 0
-            and self.on
+            and not self.disk.dead
             and self.absent is None
         ):
             self._data.extend(buf)
@@ -205,8 +208,8 @@ class SDCardModel:
 
     def readinto(self, buf, fill=0):
         n = len(buf)
-        if fill == 0xFF and self._pos + n <= len(self._out) and self.pull_in < 0 and self.on:
-            if not self._cmd and self._data is None and self.absent is None:
+        if fill == 0xFF and self._pos + n <= len(self._out) and self.pull_in < 0:
+            if not (self._cmd or self._data is not None or self.absent is not None):
                 buf[:] = self._out[self._pos : self._pos + n]
                 self._pos += n
                 return
@@ -233,7 +236,7 @@ class SDCardModel:
             and self._read < 0
             and self.pull_in < 0
             and self.absent is None
-            and self.on
+            and not self.disk.dead
             and not self._level
             and not self.busy()
         )
@@ -252,16 +255,16 @@ class SDCardModel:
 
     def _load(self):
         lba = self._read
-        self.reads += 1
+        self.sent += 1
         if lba >= self.sectors:
             self._out = b"\x08"  # 7.3.3.3: out of range
             self._read = -1
-        elif lba in self.unreadable:
+        elif lba in self.disk.bad:
             self._out = b"\x04"  # card ECC failed
             self._r2 |= R2_ECC
             self._read = -1
         else:
-            self._block(self.blocks.get(lba, _BLANK))
+            self._block(self.disk.view[lba * 512 : lba * 512 + 512])
             self._read = lba + 1 if self._multi else -1
             self._read_at = self.clock.us
         self._pos = 0
@@ -300,7 +303,7 @@ class SDCardModel:
                 self._write = -1
                 self._out, self._pos = b"\xff", 0
                 self._until = self.clock.us + self.times[1] // 4
-                self._run = []
+                self.run = []
             elif byte != 0xFF:
                 self._note("token %02X" % byte)
         elif self._cmd or byte & 0xC0 == 0x40:
@@ -466,7 +469,7 @@ class SDCardModel:
         self._write = -1
         self._multi = False
         self._failed = False
-        self._run = []
+        self.run = []
         if reading:
             self._answer(0, lead=b"\x3f")  # 7.2.3: one stuff byte, whatever it may be
         else:
@@ -482,7 +485,7 @@ class SDCardModel:
             self._token = 0xFC if multi else 0xFE
             self._failed = False
             self._written = 0
-            self._run = []
+            self.run = []
 
     def _cmd25(self, arg):
         self._cmd24(arg, True)
@@ -513,8 +516,9 @@ class SDCardModel:
         else:
             if self._every("status", self.fail_status_every):
                 self._r2 |= R2_ERROR
-            elif not self.deaf_write:
-                self._store(lba, bytes(data[:512]))
+            else:
+                self.run.append((lba, bytes(self.disk.view[lba * 512 : lba * 512 + 512])))
+                self.disk.writeblocks(lba, data[:512])
             self._written += 1
             self._write = lba + 1 if self._multi else -1
             self._out, self._pos = bytes((0xE0 | ACCEPTED,)), 0
@@ -528,73 +532,28 @@ class SDCardModel:
         else:
             self._write = -1
 
-    def _store(self, lba, data):
-        self.ops += 1
-        old = self.blocks.get(lba, _BLANK)
-        cut = self.ops == self.cut_at
-        if cut and self.cut_when != "after":
-            if self.cut_when == "in":
-                self._tear(lba, old, data)
-            self._cut()
-        self.blocks[lba] = data
-        self.unreadable.pop(lba, None)
-        self._run.append((lba, old))
-        if cut:
-            self._cut()
 
-    def _cut(self):
-        kind = self.cut_kind if self.cut_when == "in" else ""
-        self.cut_done = "%s block %s" % (self.cut_when, kind)
-        self.cut_at = -1
-        self.power_off()
-        raise PowerCut("in block write %d" % self.ops)
+class RunCut:
+    """Cuts the power in the write of sector number `op`; of the multi-block write it was part
+    of, the sectors before it were only in the card's buffer: each is there or not."""
 
-    def _tear(self, lba, old, data):
-        dice = self.dice
-        kind = self.cut_kind
-        if kind == "torn":
-            n = dice.below(512)
-            self.blocks[lba] = data[:n] + old[n:]
-        elif kind == "mixed":
-            mask = dice.bits(4096)
-            a, b = int.from_bytes(old, "little"), int.from_bytes(data, "little")
-            self.blocks[lba] = (a & ~mask | b & mask).to_bytes(512, "little")
-        elif kind == "noise":
-            self.blocks[lba] = dice.bits(4096).to_bytes(512, "little")
-        elif kind == "unreadable":
-            self.unreadable[lba] = True
-        elif kind == "run":  # blocks of this CMD25 that were only in the card's buffer
-            for at, before in self._run:
-                if dice.below(2):
-                    self.blocks[at] = before
-        elif kind == "neighbour":
-            at = dice.below(self.sectors)
-            self.blocks[at] = dice.bits(4096).to_bytes(512, "little")
-            self.damaged = at
-        elif kind == "all":
-            self.blocks[lba] = data
+    def __init__(self, card, op, mode, dice):
+        self.card = card
+        self.op = op
+        self.mode = mode
+        self.dice = dice
+        self.done = None
 
-    # For tests and harnesses
-
-    def dump(self, lba=0, n=None):
-        """Sectors as bytes."""
-        n = self.sectors - lba if n is None else n
-        out = bytearray(512 * n)
-        for at, data in self.blocks.items():
-            if lba <= at < lba + n:
-                out[(at - lba) * 512 : (at - lba + 1) * 512] = data
-        return out
-
-    def load(self, lba, data):
-        for i in range(0, len(data), 512):
-            self.blocks[lba + i // 512] = bytes(data[i : i + 512])
-
-    def snapshot(self):
-        return dict(self.blocks), dict(self.unreadable)
-
-    def restore(self, snap):
-        self.blocks = dict(snap[0])
-        self.unreadable = dict(snap[1])
+    def write(self, disk, n, data):
+        if disk.ops != self.op:
+            disk.store(n, data)
+            return
+        self.done = "sector %d of a run, %s" % (n, self.mode)
+        for lba, old in self.card.run[:-1]:
+            if self.dice.below(2):
+                disk.store(lba, old)
+        cut_sector(disk, n, data, self.mode, self.dice)
+        disk.power_off()
 
 
 _IN_IDLE = ("_cmd0", "_cmd8", "_cmd55", "_cmd58", "_cmd59", "_acmd41")

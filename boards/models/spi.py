@@ -1,30 +1,12 @@
 """`machine.SPI` and `Pin` look-alikes over chip models, with simulated time.
 
 What is on the other side is a model with `select(level)`, `transfer(byte) -> byte`, and the fast
-paths `write(buf)`, `readinto(buf, fill)`, `exchange(out, into)` that mean the same byte by byte. Promises: every byte
-takes its time on the simulated clock, every byte and every call is counted, nothing ever sleeps
-for real. Runs on MicroPython and CPython.
+paths `write(buf)`, `readinto(buf, fill)`, `exchange(out, into)`, which mean the same byte by
+byte. Promises: every byte takes its time on the simulated clock, every byte and every call is
+counted, nothing ever sleeps for real. Runs on MicroPython and CPython.
 """
 
 from .nor import PowerCut  # one name for it, whatever the model
-
-
-class Dice:
-    """Random numbers that a seed replays, the same on every interpreter."""
-
-    def __init__(self, seed):
-        self._x = (seed * 2654435761 + 12345) & 0x3FFFFFFF | 1
-
-    def below(self, n):
-        self._x = (self._x * 1103515245 + 12345) & 0x3FFFFFFF
-        return (self._x >> 8) % n
-
-    def bits(self, n):
-        """An int of `n` random bits."""
-        raw = bytearray((n + 7) // 8)
-        for i in range(len(raw)):
-            raw[i] = self.below(256)
-        return int.from_bytes(raw, "little") & ((1 << n) - 1)
 
 
 class Clock:
@@ -49,7 +31,8 @@ class Clock:
         return (t + delta) & 0x3FFFFFFF
 
     def ticks_diff(self, a, b):
-        return ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
+        d = (a - b) & 0x3FFFFFFF
+        return d if d < 0x20000000 else d - 0x3FFFFFFF - 1  # no int of 2^30: those allocate
 
     def sleep_us(self, us):
         self.us += us
@@ -241,10 +224,14 @@ class Tape:
 
     def readinto(self, buf, fill=0):
         at = self._next("r", buf)
-        buf[:] = self._a[at]
+        self._copy(buf, self._a[at])
 
     def write_readinto(self, out, into):
         at = self._next("x", out)
         if self._a[at] != out:
             raise AssertionError("other bytes than recorded at %d" % at)
-        into[:] = self._b[at]
+        self._copy(into, self._b[at])
+
+    def _copy(self, into, data):
+        for i in range(len(data)):  # a slice allocates before MicroPython 1.26
+            into[i] = data[i]

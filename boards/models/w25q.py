@@ -7,12 +7,13 @@ Section numbers are those of the W25Q128JV datasheet, revision F, where no other
 "256JV" is the W25Q256JV datasheet, "BFPT DWORD n" the n-th word of the basic flash parameter
 table of JESD216B.
 
-Faults can be switched on underneath: a power cut in the k-th operation, cells that read
-differently each time, a chip that is not there, stays busy, keeps its latch, lies. Runs on
-MicroPython and CPython; `clock` needs an attribute `us` only.
+The cells are a `NorChip` (nor.py), and every fault of faults.py can be put into
+`chip.array.faults`: power cuts in the k-th operation, weak cells, wear, lies. Faults of the
+interface are attributes here: a chip that is not there, stays busy, misses write enables, reports
+a failure. Runs on MicroPython and CPython; `clock` needs an attribute `us` only.
 """
 
-from .spi import Dice, PowerCut
+from .nor import NorChip
 
 SECTOR = 4096
 PAGE = 256
@@ -37,21 +38,20 @@ _FOUR = (0x13, 0x0C, 0x12, 0x21, 0x5C, 0xDC)  # always with 4 address bytes
 _STATUS = {0x05: 0, 0x35: 1, 0x15: 2}  # 8.2.4
 _WRSR = {0x01: 0, 0x31: 1, 0x11: 2}  # 8.2.5
 
-CUT_PROGRAM = ("none", "prefix", "suffix", "random", "last", "first", "all")
-CUT_ERASE = ("none", "half1", "half2", "set", "zero", "noise", "stale", "marginal", "all")
-
 
 class W25Q:
-    """A chip of `size` bytes, a power of two from 4 KiB on.
+    """A chip of `size` bytes, a power of two from 64 KiB on.
 
+    array: the NorChip that holds the cells; default: one for all of a chip up to 1 MiB, for the
+        last 64 KiB of a larger one. base: where in the chip it begins (default: at its end).
+        Other addresses read 0xFF; programs and erases there are refused and noted.
     jedec: the three bytes of 9Fh. sfdp: False for a chip without tables. family: "winbond",
     "micron" (flag status register 70h), "macronix" (security register 2Bh), "spansion" (error
     bits in status register 1), for the ways of telling a failed operation.
     times: microseconds of a page program, a 4, 32, 64 KiB erase, a status write (9.6, typical).
 
-    Attributes for tests: `ops` programs, erases and status writes that were executed; `programs`,
-    `erases`, `programmed` (bytes), `wear` (sector -> erases); `refused` commands that the chip
-    ignored, newest last; `over` bytes that were programmed where cells were not erased.
+    Attributes for tests, besides those of `array`: `refused`: commands that the chip ignored,
+    newest last.
     """
 
     def __init__(
@@ -59,44 +59,38 @@ class W25Q:
         size,
         clock,
         *,
+        array=None,
+        base=None,
         jedec=b"\xef\x40\x18",
         sfdp=True,
         family="winbond",
         times=(700, 45_000, 120_000, 150_000, 10_000),
-        seed=1,
     ):
         self.size = size
         self.clock = clock
+        if array is None:
+            array = NorChip(size if size <= 1 << 20 else 65536)
+        self.array = array
+        self._byte = bytearray(1)
+        self.base = size - array.size if base is None else base
         self.jedec = bytes(jedec)
         self.family = family
         self.times = times
-        self.dice = Dice(seed)
         self.sfdp = sfdp_tables(size, times) if sfdp is True else sfdp or b""
-        self.sectors = {}  # only what is not erased
         self.nonvolatile = [0, 0, 0x60]  # DRV 7.1.12: 25 %
-        self.wear = {}
-        self.programs = self.erases = self.programmed = self.ops = self.over = 0
         self.refused = []
-        # Faults
+        # Faults of the interface
         self.absent = None  # the byte on MISO where there is no chip: 0xFF or 0x00
         self.stuck_busy = False
         self.no_wel = 0  # so many WREN are missed
         self.fail_program = False  # the chip tells that it failed (family), and does nothing
         self.fail_erase = False
-        self.deaf_program = False  # the chip says done, and has done nothing
-        self.deaf_erase = False
-        self.cut_at = -1  # cut in the operation with this number, counted by `ops`
-        self.cut_when = "in"  # "before", "in", "after"
-        self.cut_program = "random"  # of CUT_PROGRAM
-        self.cut_erase = "noise"  # of CUT_ERASE
-        self.cut_done = None  # what the cut hit: "program random"
-        self.weak = {}  # sector -> {offset: mask}: cells that read differently each time
         self.power_on()
 
     # Power
 
     def power_on(self):
-        self.on = True
+        self.array.power_on()
         self.sr = list(self.nonvolatile)
         self.four = bool(self.sr[2] & ADP)
         self.sr[2] = self.sr[2] & ~ADS | (ADS if self.four else 0)
@@ -107,10 +101,11 @@ class W25Q:
         self._until = None
         self._level = 1
         self._op = _NONE
+        self._need = self._dummy = self._n = 0
         self._volatile = self._reset = False
 
     def power_off(self):
-        self.on = False
+        self.array.dead = True
 
     def power_cycle(self):
         self.power_off()
@@ -126,7 +121,7 @@ class W25Q:
         if level == self._level:
             return
         self._level = level
-        if not self.on:
+        if self.array.dead:
             return
         if level == 0:
             self._op = _NONE
@@ -138,7 +133,7 @@ class W25Q:
         """One byte each way."""
         if self.absent is not None:
             return self.absent
-        if not self.on or self._level:
+        if self.array.dead or self._level:
             return 0xFF
         op = self._op
         if op == _NONE:
@@ -171,13 +166,8 @@ class W25Q:
     def readinto(self, buf, fill=0):
         n = len(buf)
         if self._op in _READ and not self._need and not self._dummy and self._live():
-            done = 0
-            while done < n:
-                at = self._addr % SECTOR
-                run = min(SECTOR - at, n - done)
-                buf[done : done + run] = self._cells(self._addr // SECTOR, at, run)
-                self._addr = (self._addr + run) % self.size
-                done += run
+            self._cells(self._addr, buf)
+            self._addr = (self._addr + n) % self.size
             self._n += n
         else:
             for i in range(n):
@@ -188,7 +178,7 @@ class W25Q:
             into[i] = self.transfer(out[i])
 
     def _live(self):
-        return self.on and self.absent is None and not self._level
+        return not self.array.dead and self.absent is None and not self._level
 
     # Commands
 
@@ -252,7 +242,8 @@ class W25Q:
 
     def _data(self, op, byte):
         if op in _READ:
-            value = self._cells(self._addr // SECTOR, self._addr % SECTOR, 1)[0]
+            self._cells(self._addr, self._byte)
+            value = self._byte[0]
             self._addr = (self._addr + 1) % self.size
             return value
         if op in _STATUS:
@@ -354,12 +345,11 @@ class W25Q:
             return
         keep = BUSY | WEL if n == 0 else 0x80 if n == 1 else ADS
         old = self.sr[n]
-        self._op_begin()
         self.sr[n] = old & keep | self._value & ~keep
         if not self._volatile:
             self.nonvolatile[n] = self.sr[n] & ~keep
         self._volatile = False
-        self._op_end(self.times[4])
+        self._begins(self.times[4])
 
     def protected(self, addr, size):
         """Whether the protection bits cover any byte of the range (7.1.3-7.1.6, tables in 7.2)."""
@@ -380,38 +370,19 @@ class W25Q:
 
     # The array
 
-    def _cells(self, sector, at, n):
-        data = self.sectors.get(sector)
-        if data is None:
-            return b"\xff" * n
-        weak = self.weak.get(sector)
-        if not weak:
-            return data[at : at + n]
-        out = bytearray(data[at : at + n])
-        for where, mask in weak.items():
-            if at <= where < at + n and self.dice.below(2):
-                out[where - at] ^= mask
-        return out
+    def _inside(self, addr, size):
+        return self.base <= addr and addr + size <= self.base + self.array.size
 
-    def _op_begin(self):
-        self.ops += 1
-        if self.ops == self.cut_at and self.cut_when == "before":
-            self._cut()
-
-    def _op_end(self, us):
-        if self.family == "macronix":
-            self.flags = 0
-        if self.ops == self.cut_at:
-            self._cut()
-        self._until = self.clock.us + us
-
-    def _cut(self):
-        what = self.cut_erase if self._op in _ERASE else self.cut_program
-        name = "erase" if self._op in _ERASE else "program"
-        self.cut_done = "%s %s %s" % (self.cut_when, name, what if self.cut_when == "in" else "")
-        self.cut_at = -1
-        self.power_off()
-        raise PowerCut("in operation %d" % self.ops)
+    def _cells(self, addr, buf):
+        n = len(buf)
+        if not self._inside(addr, n):
+            for i in range(n):  # the end of the chip, or what the array does not hold
+                at = (addr + i) % self.size
+                buf[i] = self.array.data[at - self.base] if self._inside(at, 1) else 0xFF
+        elif self.array.faults is not None:
+            self.array.faults.read(self.array, addr - self.base, buf)
+        else:
+            self.array.load(addr - self.base, buf)
 
     def _allowed(self, addr, size, what):
         if not self.sr[0] & WEL:
@@ -420,6 +391,8 @@ class W25Q:
             self._refuse("%s of a protected range" % what)
             if self.family == "micron":
                 self.flags |= 0x02
+        elif not self._inside(addr, size):
+            self._refuse("%s at 0x%x: outside the array of this model" % (what, addr))
         else:
             return True
         return False
@@ -429,50 +402,21 @@ class W25Q:
             self.flags |= bit
         self.sr[0] &= ~WEL
 
+    def _begins(self, us):
+        if self.family == "macronix":
+            self.flags = 0
+        self._until = self.clock.us + us
+
     def _program(self):
-        start = self._addr // PAGE * PAGE
-        if not self._allowed(start, PAGE, "program"):
+        addr = self._addr // PAGE * PAGE
+        if not self._allowed(addr, PAGE, "program"):
             return
         if self.fail_program:
             self._fail(0x10)
             return
-        self._op_begin()
-        if not self.deaf_program:
-            sector = start // SECTOR
-            at = start % SECTOR
-            data = self.sectors.get(sector)
-            if data is None:
-                data = self.sectors[sector] = bytearray(b"\xff" * SECTOR)
-            old = int.from_bytes(data[at : at + PAGE], "little")
-            page = int.from_bytes(self._page, "little")
-            pending = old & ~page
-            if page & ~old:
-                for i in range(PAGE):
-                    b = self._page[i]
-                    self.over += b != 0xFF and b & ~data[at + i] != 0
-            if self.ops == self.cut_at and self.cut_when == "in":
-                pending = self._part(pending)
-            data[at : at + PAGE] = (old ^ pending).to_bytes(PAGE, "little")
-        self.programs += 1
-        self.programmed += min(self._n, PAGE)
-        self._op_end(self.times[0])
-
-    def _part(self, pending):
-        # What a cut program leaves: any subset of the bits that were to go to 0.
-        kind = self.cut_program
-        if kind == "none":
-            return 0
-        if kind == "prefix":
-            return pending & ((1 << 8 * self.dice.below(PAGE)) - 1)
-        if kind == "suffix":
-            return pending & ~((1 << 8 * (1 + self.dice.below(PAGE - 1))) - 1)
-        if kind == "last":
-            return pending & ~((1 << 8 * (PAGE - 1)) - 1)
-        if kind == "first":
-            return pending & 0xFF
-        if kind == "random":
-            return pending & self.dice.bits(8 * PAGE)
-        return pending
+        self._begins(self.times[0])
+        unit = self.array.unit
+        self.array.writeblocks((addr - self.base) // unit, self._page, (addr - self.base) % unit)
 
     def _erase(self, addr, size):
         size = min(size, self.size)
@@ -482,82 +426,13 @@ class W25Q:
         if self.fail_erase:
             self._fail(0x20)
             return
-        self._op_begin()
         us = self.times[1]
         if size > SECTOR:
             us = self.times[2] if size == 32768 else self.times[3] * max(1, size // 65536)
-        if not self.deaf_erase:
-            torn = self.ops == self.cut_at and self.cut_when == "in"
-            for sector in range(addr // SECTOR, (addr + size) // SECTOR):
-                if torn:
-                    self._torn_erase(sector)
-                else:
-                    self.sectors.pop(sector, None)
-                    self.weak.pop(sector, None)
-                    self.wear[sector] = self.wear.get(sector, 0) + 1
-        self.erases += 1
-        self._op_end(us)
-
-    def _torn_erase(self, sector):
-        kind = self.cut_erase
-        if kind == "none":
-            return
-        if kind == "all":
-            self.sectors.pop(sector, None)
-            return
-        data = self.sectors.get(sector)
-        if data is None:
-            data = self.sectors[sector] = bytearray(b"\xff" * SECTOR)
-        dice = self.dice
-        half = SECTOR // 2
-        if kind == "half1":
-            data[:half] = b"\xff" * half
-        elif kind == "half2":
-            data[half:] = b"\xff" * half
-        elif kind == "zero":
-            data[:] = bytes(SECTOR)
-        elif kind == "noise":
-            data[:] = dice.bits(8 * SECTOR).to_bytes(SECTOR, "little")
-        elif kind == "set":
-            now = int.from_bytes(data, "little") | dice.bits(8 * SECTOR)
-            data[:] = now.to_bytes(SECTOR, "little")
-        else:  # "stale": one cell stays programmed; "marginal": some read differently each time
-            data[:] = b"\xff" * SECTOR
-            if kind == "stale":
-                data[dice.below(SECTOR)] ^= 1 << dice.below(8)
-            else:
-                cells = {}
-                for _ in range(1 + dice.below(8)):
-                    cells[dice.below(SECTOR)] = 1 << dice.below(8)
-                self.weak[sector] = cells
-
-    # For tests and harnesses
-
-    def dump(self, addr=0, n=None):
-        """The bytes of the array, as they are, without marginal reads."""
-        n = self.size - addr if n is None else n
-        out = bytearray(b"\xff" * n)
-        for sector, data in self.sectors.items():
-            base = sector * SECTOR - addr
-            lo, hi = max(base, 0), min(base + SECTOR, n)
-            if lo < hi:
-                out[lo:hi] = data[lo - base : hi - base]
-        return out
-
-    def load(self, addr, data):
-        """Set bytes of the array directly, whatever was there."""
-        for i in range(0, len(data)):
-            sector = (addr + i) // SECTOR
-            if sector not in self.sectors:
-                self.sectors[sector] = bytearray(b"\xff" * SECTOR)
-            self.sectors[sector][(addr + i) % SECTOR] = data[i]
-
-    def snapshot(self):
-        return {k: bytes(v) for k, v in self.sectors.items()}, dict(self.weak)
-
-    def restore(self, snap):
-        self.sectors = {k: bytearray(v) for k, v in snap[0].items()}
-        self.weak = dict(snap[1])
+        self._begins(us)
+        unit = self.array.unit
+        for at in range(addr - self.base, addr - self.base + size, unit):
+            self.array.ioctl(6, at // unit)
 
 
 def _log2(n):

@@ -27,10 +27,31 @@ def run_script(command: list[str], name: str, *arguments: str, timeout: int = 30
 
 
 def interpreter(request: pytest.FixtureRequest, name: str) -> list[str]:
-    return [sys.executable] if name == "cpython" else request.getfixturevalue(name)
+    if name == "cpython":
+        return [sys.executable]
+    return [*request.getfixturevalue(name), "-X", "heapsize=16m"]
 
 
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
-@pytest.mark.parametrize("script", ["nor_basic.py", "sd_basic.py"])
+@pytest.mark.parametrize("script", ["loops.py", "nor_basic.py", "sd_basic.py"])
 def test_driver(request: pytest.FixtureRequest, script: str, on: str) -> None:
     run_script(interpreter(request, on), script)
+
+
+@pytest.mark.parametrize("on", ["mpy64", "mpy32"])
+def test_drivers_allocate_nothing(request: pytest.FixtureRequest, on: str) -> None:
+    print(run_script(interpreter(request, on), "alloc_spi.py"))
+
+
+# 20,000 cuts in all, in parts that run side by side; ten times as many with EDGECKPT_FULL=1.
+PARTS = 5
+CUTS = 20_000 if os.environ.get("EDGECKPT_FULL") == "1" else 2_000
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("medium", ["nor", "sd"])
+def test_power_cuts(mpy64: list[str], medium: str, part: int) -> None:
+    seed = str(1000 * (part + 1))
+    output = run_script(mpy64, "sweep.py", medium, seed, str(CUTS), timeout=1800)
+    assert f"{CUTS} cuts" in output
+    print(output)

@@ -28,23 +28,18 @@ def crc7(buf) -> int:
 
 
 @micropython.viper
-def _crc16(p: ptr8, n: int, t: ptr8) -> int:
-    crc = 0
-    end = int(p) + n
-    while int(p) < end:
-        crc ^= p[0] << 8
-        i = crc >> 11 & 30
-        crc = (crc << 4 ^ t[i] << 8 ^ t[i + 1]) & 0xFFFF
-        i = crc >> 11 & 30
-        crc = (crc << 4 ^ t[i] << 8 ^ t[i + 1]) & 0xFFFF
-        p = ptr8(int(p) + 1)
-    return crc
-
-
-@micropython.viper
 def crc16(buf, start: int, end: int) -> int:
     p = ptr8(buf)
-    return int(_crc16(ptr8(int(p) + start), end - start, _TABLE))
+    t = ptr8(_TABLE)
+    crc = 0
+    while start < end:
+        crc ^= p[start] << 8
+        i = crc >> 11 & 30
+        crc = (crc << 4 ^ t[i] << 8 ^ t[i + 1]) & 0xFFFF
+        i = crc >> 11 & 30
+        crc = (crc << 4 ^ t[i] << 8 ^ t[i + 1]) & 0xFFFF
+        start += 1
+    return crc
 
 
 @micropython.viper
@@ -55,6 +50,17 @@ def copy(dst, src, start: int):
     i = 0
     while i < n:
         d[i] = s[start + i]
+        i += 1
+
+
+@micropython.viper
+def place(dst, start: int, src):
+    d = ptr8(dst)
+    s = ptr8(src)
+    n = int(len(src))
+    i = 0
+    while i < n:
+        d[start + i] = s[i]
         i += 1
 
 

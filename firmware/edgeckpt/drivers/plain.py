@@ -38,6 +38,12 @@ def copy(dst, src, start):
         dst[i] = src[start + i]
 
 
+def place(dst, start, src):
+    """dst[start : start + len(src)] = src, which itself allocates before MicroPython 1.26."""
+    for i in range(len(src)):
+        dst[start + i] = src[i]
+
+
 def overlay(dst, start, src, at, n):
     """dst[start : start + n] = src[at : at + n]; the rest of dst becomes 0xFF."""
     for i in range(len(dst)):

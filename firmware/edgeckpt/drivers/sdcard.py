@@ -12,9 +12,9 @@ Sources: section numbers are those of the SD Physical Layer Simplified Specifica
 from ..port import const
 
 try:
-    from .fast import copy, crc7, crc16
+    from .fast import copy, crc7, crc16, place
 except (ImportError, SyntaxError, ValueError, NameError, AttributeError):
-    from .plain import copy, crc7, crc16
+    from .plain import copy, crc7, crc16, place
 
 _EIO = const(5)
 _ENODEV = const(19)
@@ -323,7 +323,7 @@ class SDCard:
         self._run(_READ_MULTIPLE)
         self._access()
         while self._data(self._block):
-            buf[self._done : self._done + 512] = self._block
+            place(buf, self._done, self._block)
             self._done += 512
             if self._done == len(buf):
                 break

@@ -15,6 +15,8 @@ class Rig:
         self.clock = Clock()
         self.bus = SPI(self.clock)
         self.chip = make_chip(self.clock)
+        self.array = getattr(self.chip, "array", None)
+        self.disk = getattr(self.chip, "disk", None)
         self.cs = Pin(self.bus, self.chip)
         self.make_driver = make_driver
         self.options = options
