@@ -27,9 +27,7 @@ def run_script(command: list[str], name: str, *arguments: str, timeout: int = 30
 
 
 def interpreter(request: pytest.FixtureRequest, name: str) -> list[str]:
-    if name == "cpython":
-        return [sys.executable]
-    return [*request.getfixturevalue(name), "-X", "heapsize=16m"]
+    return [sys.executable] if name == "cpython" else request.getfixturevalue(name)
 
 
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
