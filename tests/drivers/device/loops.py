@@ -4,7 +4,6 @@ import sys
 
 import edgeckpt
 import rig
-
 from edgeckpt.drivers import plain
 
 
