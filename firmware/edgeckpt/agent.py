@@ -1,0 +1,702 @@
+"""The board's side of the serial protocol (docs/protocol.md; frames: wire.py).
+
+`serve()` is what the host starts through the REPL; `Agent(uart).poll()` is for a program that
+answers on a stream of its own while it runs.
+
+Promises: every wait is bounded; the REPL and its Ctrl-C are back whatever happens; what the host
+sends becomes durable only through `SlotWriter`, as a new checkpoint, after its CRC-32 has been
+checked; READ, DIGEST and WRITE allocate nothing per frame once their views exist.
+"""
+
+import select
+import sys
+
+from . import crc32, wire
+from .commit import SlotWriter
+from .errors import EdgeError
+from .loops import blank, copy
+from .port import const
+from .slots import SlotRing, blocks_for, describe, hex_id, probe
+
+_CHUNK = const(32)  # bytes asked for in one go: a stream may block until it has them
+_GAP_MS = const(100)  # silence inside a frame that ends it
+
+
+class _Refused(Exception):
+    """A request that is answered with an ERROR frame."""
+
+    def __init__(self, code, text, a=0):
+        super().__init__(text)
+        self.code = code
+        self.a = a
+
+
+class _Transfer:
+    """A restore on its way. Kept when the agent leaves, so that a later session goes on."""
+
+    def __init__(self, token, nonce, lease, ring, length):
+        self.token = token
+        self.nonce = nonce
+        self.lease = lease
+        self.ring = ring
+        self.length = length
+        self.writer = SlotWriter(ring)
+        self.pos = 0  # bytes in writer.buf
+        self.got = 0  # bytes received
+        self.sequence = ring.sequence
+        self.programs = 0
+        self.done = -1  # sequence of the commit
+
+
+_kept = None  # the transfer of the last agent
+
+
+class Agent:
+    """Answers on `stream` (and `out`, if output goes elsewhere), e.g. a `machine.UART`.
+
+    frame: largest payload in bytes, both ways; RAM in use is about twice that.
+    ring: bytes that the receiver of the stream holds (told to the host).
+    read_only: refuse every write. key: bytes; writes need HMAC-SHA256 of a challenge first.
+    raw: allow ERASE and PROGRAM on leases that no stage owns.
+    leases: a list; default: the live ones (`edgeckpt.lease.live`); where there is none, the
+    module `edgeckpt_leases`, if there is one, is imported to create them.
+
+    `restored` counts commits by the host: a program that polls restores its state when it grows.
+    """
+
+    def __init__(
+        self, stream, out=None, *, frame=1024, ring=256, read_only=False, key=None, raw=False,
+        leases=None,
+    ):  # fmt: skip
+        frame = min(frame, wire.MAX_PAYLOAD)
+        self._in = getattr(stream, "buffer", stream)
+        out = stream if out is None else out
+        self._out = getattr(out, "buffer", out)
+        self._poller = select.poll()
+        self._poller.register(stream, select.POLLIN)
+        self.frame = frame
+        self.ring = ring
+        self.read_only = read_only
+        self.raw = raw
+        self._key = key
+        self._challenge = None
+        self._trusted = key is None
+        self._given = leases
+        self.restored = 0
+        self._buf = bytearray(frame)
+        self._mem = memoryview(self._buf)
+        self._rx = bytearray(wire.HEAD)
+        self._tx = bytearray(wire.HEAD)
+        self._acc = bytearray(4)
+        self._tail = bytearray(4)
+        chunk = bytearray(_CHUNK)
+        self._chunk = chunk
+        self._pieces = [memoryview(chunk)[: 1 << i] for i in range(6)]
+        self._views = {}
+        self._last = None
+        self._n = 0
+        self._run = 0
+        self._open = True
+        self.frames = 0
+
+    # Receiving
+
+    def _ready(self, ms):
+        for _ in self._poller.ipoll(ms):
+            return True
+        return False
+
+    def _receive(self, buf, at, n):
+        # n bytes into buf[at:]; False after a silence. Never asks for more than a chunk.
+        end = at + n
+        while at < end:
+            i = 5
+            while 1 << i > end - at:
+                i -= 1
+            if not self._ready(_GAP_MS):
+                return False
+            n = self._in.readinto(self._pieces[i])
+            if not n:
+                return False
+            copy(buf, at, self._chunk, 0, n)
+            at += n
+        return True
+
+    def _head(self):
+        # The next head in self._rx. Bytes that begin none are dropped, one at a time.
+        have = 0
+        dropped = 0
+        while dropped < 4 * wire.MAX_PAYLOAD:
+            if not self._receive(self._rx, have, wire.HEAD - have):
+                return False
+            if wire.sound(self._rx):
+                return True
+            have = self._shift()
+            dropped += 1
+        return False
+
+    def _shift(self):
+        # Move what follows the first byte, from the next magic on, to the front; its length.
+        i = 1
+        while i < wire.HEAD and self._rx[i] != wire.MAGIC:
+            i += 1
+        copy(self._rx, 0, self._rx, i, wire.HEAD - i)
+        return wire.HEAD - i
+
+    def _frame(self):
+        # One whole frame: head in _rx, payload in _buf, its length in _n. 0, or an error code.
+        self._n = wire.get2(self._rx, 10)
+        if not self._n:
+            return 0
+        if self._n > self.frame:
+            return wire.E_FRAME
+        if not self._receive(self._buf, 0, self._n) or not self._receive(self._tail, 0, 4):
+            return wire.E_FRAME
+        crc32.reset(self._acc)
+        crc32.update(self._acc, self._buf, 0, self._n)
+        return 0 if self._acc == self._tail else wire.E_FRAME
+
+    # Sending
+
+    def _view(self, at, n):
+        key = at << 14 | n
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = self._mem[at : at + n]
+        return view
+
+    def _send(self, kind, a, b, at, n):
+        # A frame with the payload _buf[at : at + n].
+        head = self._tx
+        head[1] = kind
+        head[2] = self._rx[2]
+        wire.stamp(head, a, b, n)
+        self._out.write(head)
+        if n:
+            crc32.reset(self._acc)
+            crc32.update(self._acc, self._buf, at, at + n)
+            self._out.write(self._view(at, n))
+            self._out.write(self._acc)
+
+    def _ok(self, a, b):
+        self._tx[3] = 0
+        self._send(wire.OK, a, b, 0, 0)
+
+    def _error(self, code, text, a=0):
+        text = text.encode()[: self.frame]
+        self._buf[: len(text)] = text
+        self._tx[3] = 0
+        self._send(wire.ERROR, a, code, 0, len(text))
+
+    def _text(self, text):
+        text = text.encode()
+        at = 0
+        while True:
+            part = text[at : at + self.frame]
+            self._buf[: len(part)] = part
+            self._tx[3] = 0
+            self._send(wire.TEXT, at, at + len(part) >= len(text), 0, len(part))
+            at += len(part)
+            if at >= len(text):
+                return
+
+    # Serving
+
+    def poll(self, ms=0):
+        """Answer the frames that have come, for at most one of them beyond `ms`. True if any."""
+        if not self._ready(ms):
+            return False
+        if self._head():
+            self._answer()
+        return True
+
+    def serve(self, idle_ms=3000):
+        """Answer until BYE, or until nothing sound has come for `idle_ms`."""
+        self._rx[2] = 0
+        self._ok(wire.PROTOCOL, self.frame)
+        self._open = True
+        while self._open:
+            seen = self.frames
+            if not self.poll(idle_ms) or seen == self.frames and not self._ready(idle_ms):
+                return
+
+    def _answer(self):
+        self.frames += 1
+        code = self._frame()
+        if code:
+            self._error(code, "frame: CRC-32, or more than %d bytes" % self.frame)
+            return
+        try:
+            self._dispatch(self._rx[1])
+        except _Refused as e:
+            self._error(e.code, str(e), e.a)
+        except (EdgeError, OSError) as e:
+            self._error(wire.E_MEDIUM, "%s: %s" % (getattr(e, "reason", "device"), e))
+        except Exception as e:
+            self._error(wire.E_INTERNAL, repr(e))
+
+    def _dispatch(self, kind):
+        if kind == wire.WRITE:
+            self._write()
+        elif kind == wire.READ:
+            self._read()
+        elif kind == wire.DIGEST:
+            self._digest()
+        elif kind == wire.HELLO:
+            self._hello()
+        elif kind == wire.STATUS:
+            self._text(_json(self._status(self._rx[3])))
+        elif kind == wire.ECHO:
+            self._tx[3] = 0
+            self._send(wire.DATA, 0, 0, 0, self._n)
+        elif kind == wire.BYE:
+            self._ok(0, 0)
+            self._open = False
+        else:
+            self._dispatch_write(kind)
+
+    def _dispatch_write(self, kind):
+        if kind == wire.BEGIN:
+            self._begin()
+        elif kind == wire.PLAN:
+            self._plan()
+        elif kind == wire.COMMIT:
+            self._commit()
+        elif kind == wire.ABORT:
+            self._forget()
+            self._ok(0, 0)
+        elif kind == wire.AUTH:
+            self._auth()
+        elif kind == wire.ERASE or kind == wire.PROGRAM:
+            self._raw(kind)
+        else:
+            raise _Refused(wire.E_KIND, "unknown request 0x%02x" % kind)
+
+    # What there is
+
+    def _leases(self):
+        if self._given is not None:
+            return self._given
+        from . import lease
+
+        if not lease.live:
+            try:
+                import edgeckpt_leases  # noqa: F401  the application's: it creates its leases
+            except ImportError:
+                pass
+        return lease.live
+
+    def _lease(self, i):
+        leases = self._leases()
+        if i >= len(leases):
+            raise _Refused(wire.E_LEASE, "no lease %d, there are %d" % (i, len(leases)))
+        return leases[i]
+
+    def _hello(self):
+        if wire.get4(self._rx, 4) != wire.PROTOCOL:
+            raise _Refused(
+                wire.E_VERSION,
+                "protocol %d, this board speaks %d" % (wire.get4(self._rx, 4), wire.PROTOCOL),
+            )
+        from . import __version__
+
+        self._text(
+            _json(
+                {
+                    "protocol": wire.PROTOCOL,
+                    "version": __version__,
+                    "platform": sys.platform,
+                    "python": sys.version.split("; ")[-1],
+                    "frame": self.frame,
+                    "ring": self.ring,
+                    "read_only": self.read_only,
+                    "key": self._key is not None,
+                    "raw": self.raw,
+                    "leases": len(self._leases()),
+                }
+            )
+        )
+
+    def _status(self, i):
+        lease = self._lease(i)
+        owner = lease.ring
+        d = {
+            "index": i,
+            "lease_id": hex_id(lease.id_bytes),
+            "start": lease.start,
+            "count": lease.count,
+            "block_size": lease.block_size,
+            "blocks": lease.blocks,
+            "unit_blocks": lease.unit_blocks,
+            "erases": lease.erases,
+            "owned": owner is not None,
+            "slot_blocks": owner.slot_blocks if owner else 0,
+            "schema": getattr(owner, "schema", b"").decode(),
+            "newest": -1,
+            "sequence": 0,
+            "corrupt": -1,
+            "damaged": -1,
+            "torn": False,
+            "foreign": None,
+        }
+        if not owner:
+            d["slot_blocks"], other, d["torn"] = probe(lease)
+            if other is not None:
+                d["foreign"] = describe(other)
+        if d["slot_blocks"]:
+            magic = (owner.magic, owner.version) if owner else ()
+            ring = SlotRing(lease, d["slot_blocks"], *magic)
+            ring.scan()
+            for name in ("newest", "sequence", "corrupt", "damaged", "torn", "slots"):
+                d[name] = getattr(ring, name)
+            d["per_group"] = ring.per_group
+            d["capacity"] = ring.capacity
+            d["unreadable"] = ring.unreadable
+            if ring.foreign is not None:
+                d["foreign"] = describe(ring.foreign)
+        return d
+
+    # Reading: allocation-free per frame
+
+    def _range(self):
+        # READ and DIGEST: first block, count, stride or group; the lease must have them.
+        if self._n != 12:
+            raise _Refused(wire.E_ARGUMENT, "payload of %d bytes, expected 12" % self._n)
+        self._of = self._lease(self._rx[3])
+        self._at = wire.get4(self._buf, 0)
+        self._left = wire.get4(self._buf, 4)
+        self._step = wire.get4(self._buf, 8)
+        blocks = self._of.blocks
+        if self._at < 0 or self._left < 0 or self._step < 1 or self._at > blocks:
+            raise _Refused(wire.E_ARGUMENT, "blocks: the lease has %d" % blocks, blocks)
+        if self._left > blocks:
+            raise _Refused(wire.E_ARGUMENT, "blocks: the lease has %d" % blocks, blocks)
+
+    def _read(self):
+        self._range()
+        if self._left and self._at + (self._left - 1) * self._step >= self._of.blocks:
+            raise _Refused(wire.E_ARGUMENT, "blocks: the lease has %d" % self._of.blocks)
+        if self._of.block_size > self.frame:
+            raise _Refused(wire.E_ARGUMENT, "frames hold less than a block")
+        if self._last is None or len(self._last) != self._of.block_size:
+            self._last = bytearray(self._of.block_size)
+        self._known = False  # whether _last holds the block before
+        self._run = 0
+        try:
+            while self._left > 0:
+                self._span()
+        except (EdgeError, OSError) as e:
+            self._flush(0)
+            raise _Refused(wire.E_MEDIUM, "read: block %d: %s" % (self._at, e), self._at)
+        self._flush(0)
+        self._ok(self._at, 0)
+
+    def _span_blocks(self):
+        # Blocks read in one go: within a frame, and on flash within an erase unit.
+        if self._step != 1:
+            return 1
+        n = self.frame // self._of.block_size
+        if n > self._left:
+            n = self._left
+        if self._of.erases:
+            room = self._of.unit_blocks - self._at % self._of.unit_blocks
+            n = n if n < room else room
+        return n
+
+    def _span(self):
+        n = self._span_blocks()
+        size = self._of.block_size
+        self._of.read(self._at, n, self._view(0, n * size))
+        i = 0
+        while i < n:
+            self._sort(i, size)
+            i += 1
+        # The buffer is needed again; runs of blank and repeated blocks may go on.
+        if self._run and self._kind == wire.DATA:
+            self._flush(size)
+        copy(self._last, 0, self._buf, (n - 1) * size, size)
+        self._at += n * self._step
+        self._left -= n
+
+    def _sort(self, i, size):
+        # Block i of the span: begin or lengthen a run of its kind.
+        view = self._view(i * size, size)
+        kind = wire.DATA
+        if blank(view, size):
+            kind = wire.BLANK
+        elif self._known and self._step == 1:
+            if i and view == self._view(i * size - size, size) or not i and view == self._last:
+                kind = wire.SAME
+        self._known = True
+        if self._run and (kind != self._kind or self._step != 1):
+            self._flush(size)
+        if not self._run:
+            self._kind = kind
+            self._from = i
+            self._block = self._at + i
+        self._run += 1
+
+    def _flush(self, size):
+        if not self._run:
+            return
+        if self._kind == wire.DATA:
+            self._tx[3] = self._run
+            self._send(wire.DATA, self._block, 0, self._from * size, self._run * size)
+        else:
+            self._tx[3] = 0
+            self._send(self._kind, self._block, self._run, 0, 0)
+        self._run = 0
+
+    def _digest(self):
+        self._range()
+        if self._left and self._at + self._left > self._of.blocks:
+            raise _Refused(wire.E_ARGUMENT, "blocks: the lease has %d" % self._of.blocks)
+        if self._last is None or len(self._last) != self._of.block_size:
+            self._last = bytearray(self._of.block_size)
+        self._known = False
+        n = 0
+        group = 0
+        while self._left > 0:
+            self._digest_group(n)
+            n += 4
+            if n + 4 > self.frame or not self._left:
+                self._tx[3] = 0
+                self._send(wire.DIGESTS, group, 0, 0, n)
+                group += n // 4
+                n = 0
+        self._ok(self._at, 0)
+
+    def _digest_group(self, n):
+        crc32.reset(self._tail)
+        i = 0
+        while i < self._step and self._left > 0:
+            self._of.read(self._at, 1, self._last)
+            crc32.update(self._tail, self._last, 0, len(self._last))
+            self._at += 1
+            self._left -= 1
+            i += 1
+        copy(self._buf, n, self._tail, 0, 4)
+
+    # Writing
+
+    def _may_write(self):
+        if self.read_only:
+            raise _Refused(wire.E_READ_ONLY, "this agent is read-only")
+        if not self._trusted:
+            raise _Refused(wire.E_AUTH, "this agent needs a key for writes")
+
+    def _auth(self):
+        if self._key is None:
+            self._ok(0, 0)
+        elif not self._n:
+            import os
+
+            self._challenge = os.urandom(16)
+            self._buf[:16] = self._challenge
+            self._tx[3] = 0
+            self._send(wire.DATA, 0, 0, 0, 16)
+        else:
+            challenge, self._challenge = self._challenge, None
+            got = bytes(self._mem[: self._n])
+            if challenge is None or not _same(got, hmac_sha256(self._key, challenge)):
+                raise _Refused(wire.E_AUTH, "the key does not fit")
+            self._trusted = True
+            self._ok(0, 0)
+
+    def _asked(self):
+        # BEGIN, PLAN: (token, nonce, lease, slot_blocks, length, schema crc, schema text)
+        if self._n < wire.BEGIN_FIXED:
+            raise _Refused(wire.E_ARGUMENT, "payload of %d bytes, expected 12 or more" % self._n)
+        lease = self._lease(self._rx[3])
+        length = wire.get4(self._rx, 4)
+        blocks = wire.get2(self._rx, 8)
+        if lease.ring is not None:
+            blocks = lease.ring.slot_blocks
+        else:
+            blocks = probe(lease)[0] or blocks or blocks_for(length, lease.block_size)
+        nonce = bytes(self._mem[0:4])
+        token = (self._rx[3], length, blocks, bytes(self._mem[4 : self._n]))
+        return token, nonce, lease, blocks, length
+
+    def _fresh_ring(self, lease, blocks, length):
+        ring = lease.ring
+        if ring is None:
+            ring = SlotRing(lease, blocks)
+        if length > ring.capacity:
+            raise _Refused(
+                wire.E_ARGUMENT,
+                "%d bytes, a slot holds %d" % (length, ring.capacity),
+                ring.capacity,
+            )
+        return ring
+
+    def _plan(self):
+        token, nonce, lease, blocks, length = self._asked()
+        self._fresh_ring(lease, blocks, length)
+        magic = (lease.ring.magic, lease.ring.version) if lease.ring else ()
+        ring = SlotRing(lease, blocks, *magic)
+        ring.scan()
+        group = ring.newest // ring.per_group + 1 if ring.newest >= 0 else 0
+        group %= ring.groups
+        self._text(
+            _json(
+                {
+                    "slot_blocks": blocks,
+                    "programs": 1 + (length + lease.block_size - 1) // lease.block_size,
+                    "erases": ring.group_units,
+                    "erase_unit": group * ring.group_units if ring.group_units else None,
+                    "sequence": ring.sequence + 1,
+                    "replaces": ring.newest,
+                    "writable": not self.read_only and self._trusted,
+                }
+            )
+        )
+
+    def _begin(self):
+        global _kept
+        self._may_write()
+        token, nonce, lease, blocks, length = self._asked()
+        t = _kept
+        if t is not None and t.lease is lease and t.token == token:
+            if nonce == t.nonce or t.done < 0 and self._untouched(t):
+                t.nonce = nonce
+                self._ok(t.got, t.ring.slot_blocks)
+                return
+        _kept = None
+        ring = self._fresh_ring(lease, blocks, length)
+        ring.scan()
+        text = token[3][8:]
+        t = _Transfer(token, nonce, lease, ring, length)
+        t.writer.header.set_schema(text, bytearray(token[3][4:8]))
+        t.writer.begin()
+        t.programs = ring.programs
+        _kept = t
+        self._ok(0, blocks)
+
+    def _untouched(self, t):
+        # Whether the ring is as the transfer left it: the stage made no checkpoint in between.
+        return t.ring.sequence == t.sequence and t.ring.programs == t.programs
+
+    def _transfer(self):
+        self._may_write()
+        if _kept is None:
+            raise _Refused(wire.E_TRANSFER, "no transfer is open")
+        return _kept
+
+    def _forget(self):
+        global _kept
+        _kept = None
+
+    def _write(self):
+        t = self._transfer()
+        a = wire.get4(self._rx, 4)
+        if a > t.got or t.done >= 0 or t.got + self._n > t.length and a == t.got:
+            raise _Refused(wire.E_TRANSFER, "offset %d, expected %d" % (a, t.got), t.got)
+        if a == t.got:
+            if not self._untouched(t):
+                self._forget()
+                raise _Refused(
+                    wire.E_TRANSFER, "the board made a checkpoint meanwhile; begin anew"
+                )
+            self._store(t)
+        self._ok(t.got, 0)
+
+    def _store(self, t):
+        writer = t.writer
+        at = 0
+        while at < self._n:
+            n = writer.mark - t.pos
+            if n > self._n - at:
+                n = self._n - at
+            copy(writer.buf, t.pos, self._buf, at, n)
+            at += n
+            t.pos += n
+            if t.pos == writer.mark:
+                t.pos = writer.spill(t.pos)
+        t.got += self._n
+        t.programs = t.ring.programs
+
+    def _commit(self):
+        t = self._transfer()
+        if t.done >= 0:
+            self._ok(t.done, t.writer.slot & 0xFFFF)
+            return
+        if t.got != t.length:
+            raise _Refused(wire.E_TRANSFER, "%d bytes of %d have come" % (t.got, t.length), t.got)
+        if not self._untouched(t):
+            self._forget()
+            raise _Refused(wire.E_TRANSFER, "the board made a checkpoint meanwhile; begin anew")
+        try:
+            t.writer.flush(t.pos)
+            if bytes(t.writer.crc) != t.token[3][0:4]:
+                raise _Refused(wire.E_DATA, "the data has another CRC-32 than announced")
+            t.writer.prove()
+            t.writer.commit()
+        except Exception:
+            self._forget()
+            raise
+        t.done = t.ring.sequence
+        self.restored += 1
+        self._ok(t.done, t.writer.slot & 0xFFFF)
+
+    def _raw(self, kind):
+        self._may_write()
+        lease = self._lease(self._rx[3])
+        if not self.raw or lease.ring is not None:
+            raise _Refused(
+                wire.E_READ_ONLY,
+                "raw access needs an agent with raw=True and a lease without stage",
+            )
+        a = wire.get4(self._rx, 4)
+        if kind == wire.ERASE:
+            lease.erase(a)
+        elif self._n != lease.block_size:
+            raise _Refused(
+                wire.E_ARGUMENT, "%d bytes, a block has %d" % (self._n, lease.block_size)
+            )
+        else:
+            lease.program(a, 1, self._view(0, self._n))
+        lease.sync()
+        self._ok(a, 0)
+
+
+def _json(d):
+    import json
+
+    return json.dumps(d)
+
+
+def _same(a, b):
+    # In constant time.
+    if len(a) != len(b):
+        return False
+    diff = 0
+    for i in range(len(a)):
+        diff |= a[i] ^ b[i]
+    return diff == 0
+
+
+def hmac_sha256(key, message):
+    """HMAC-SHA256 (RFC 2104) of `message`: 32 bytes. `key`: bytes."""
+    from hashlib import sha256
+
+    if len(key) > 64:
+        key = sha256(key).digest()
+    key = key + bytes(64 - len(key))
+    inner = sha256(bytes(x ^ 0x36 for x in key))
+    inner.update(message)
+    outer = sha256(bytes(x ^ 0x5C for x in key))
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+def serve(frame=1024, idle_ms=3000, **options):
+    """Serve the host on the REPL's own stream. Ctrl-C is data meanwhile, and itself afterwards."""
+    from micropython import kbd_intr
+
+    agent = Agent(sys.stdin, sys.stdout, frame=frame, **options)
+    kbd_intr(-1)
+    try:
+        agent.serve(idle_ms)
+    finally:
+        kbd_intr(3)

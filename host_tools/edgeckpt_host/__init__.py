@@ -1,0 +1,13 @@
+"""Host tools of edgeckpt: read, verify and restore checkpoint images over a serial line.
+
+    from edgeckpt_host.board import Board
+    from edgeckpt_host.image import load
+
+    with Board.open("/dev/ttyACM0") as board:
+        image = board.pull(board.leases()[0])
+        board.restore(board.leases()[0], load("other.img"))
+
+Importing this package is cheap: the modules below it are imported where they are used.
+"""
+
+__version__ = "0.1.0"
