@@ -387,7 +387,9 @@ class Board:
 
     # Writing
 
-    def plan(self, lease: Lease, state: bytes, schema: str, slot_blocks: int = 0) -> dict[str, object]:
+    def plan(
+        self, lease: Lease, state: bytes, schema: str, slot_blocks: int = 0
+    ) -> dict[str, object]:
         """What a restore would write and erase; nothing is changed."""
         try:
             answer = self.link.text(

@@ -24,7 +24,9 @@ class Frame:
     payload: bytes
 
 
-def build(kind: int, tag: int, aux: int = 0, a: int = 0, b: int = 0, payload: bytes = b"") -> bytes:
+def build(
+    kind: int, tag: int, aux: int = 0, a: int = 0, b: int = 0, payload: bytes = b""
+) -> bytes:
     """The bytes of a frame."""
     head = bytearray(wire.HEAD)
     head[1:4] = bytes((kind, tag, aux))

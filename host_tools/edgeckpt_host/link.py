@@ -306,9 +306,7 @@ class Link:
                 if frame.kind == wire.DIGESTS and frame.a * 4 == len(data):
                     data += frame.payload
             if len(data) == 4 * -(-count // group):
-                return [
-                    int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)
-                ]
+                return [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
         raise HostError("link", f"{self.stream.name}: digests do not come whole")
 
     def read(
@@ -352,14 +350,12 @@ class Link:
                 while under_way:
                     todo.extendleft(reversed(under_way.popleft().missing()))
                 continue
-            for i, w in enumerate(under_way):
-                if w.tag == frame.tag:
-                    break
-            else:
+            if all(w.tag != frame.tag for w in under_way):
                 continue
-            # An answer to the second request: the end of the first was lost.
-            for _ in range(i):
+            while under_way[0].tag != frame.tag:
+                # An answer to the second request: the end of the first was lost.
                 todo.extend(under_way.popleft().missing())
+            w = under_way[0]
             if frame.kind == wire.ERROR:
                 raise AgentError(frame)
             if frame.kind == wire.OK:

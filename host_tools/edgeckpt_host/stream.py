@@ -30,7 +30,9 @@ class Stream(Protocol):
 
 def _gone(name: str, error: object) -> HostError:
     return HostError(
-        "link", f"{name}: the line broke: {error}", "connect the board again and repeat the command"
+        "link",
+        f"{name}: the line broke: {error}",
+        "connect the board again and repeat the command",
     )
 
 
