@@ -55,3 +55,55 @@ def blank(buf, n: int) -> bool:
         if p[n] != 255:
             return False
     return True
+
+
+@micropython.viper
+def strlen(s) -> int:
+    p = ptr8(s)
+    n = int(len(s))
+    i = 0
+    # Behind the last character there is a NUL, which is no continuation byte.
+    while n > 0 or (p[i] & 0xC0) == 0x80:
+        if (p[i] & 0xC0) != 0x80:
+            n -= 1
+        i += 1
+    return i
+
+
+def utf8(s):
+    return s
+
+
+@micropython.viper
+def varint(buf, p: int, src, n: int) -> int:
+    b = ptr8(buf)
+    s = ptr8(src)
+    while n > 1 and s[n - 1] == 0:
+        n -= 1
+    have = 0
+    bits = 0
+    i = 0
+    while i < n or bits > 0:
+        if bits < 7 and i < n:
+            have |= s[i] << bits
+            bits += 8
+            i += 1
+        b[p] = have & 127 | 128
+        p += 1
+        have >>= 7
+        bits -= 7
+        if i == n and have == 0:
+            break
+    b[p - 1] &= 127
+    return p
+
+
+@micropython.viper
+def zigzag(w, n: int):
+    p = ptr8(w)
+    sign = 255 if p[n - 1] & 128 else 0
+    i = n - 1
+    while i > 0:
+        p[i] = (p[i] << 1 | p[i - 1] >> 7) ^ sign
+        i -= 1
+    p[0] = (p[0] << 1) ^ sign

@@ -35,6 +35,7 @@ class SlotWriter:
         self._back = bytearray(4)
         self.data_len = 0
         self.slot = -1
+        self.at = 0  # the encoder's own: a position
         self._at = 0  # layout block to be written next
         self._dry = True
 

@@ -42,6 +42,11 @@ _SENTENCES = {
     "bounds": "{where}: {got} is out of bounds, expected {want}",
     "overlap": "device blocks {got} overlap the live lease {want}",
     "device": "{where}: the device answered {got}, expected {want}",
+    # SchemaError, EncodeError, DecodeError
+    "schema-text": "schema text, {where}: found {got}, expected {want}",
+    "value": "{where}: got {got}, expected {want}",
+    "bytes": "byte {offset}, {where}: {got}",
+    # any
     "argument": "{where}: got {got}, expected {want}",
 }
 
@@ -49,13 +54,16 @@ _SENTENCES = {
 class EdgeError(Exception):
     """Base of all errors. `reason`: a key of the table above; `where`, `got`, `want`: values."""
 
-    def __init__(self, reason, where=None, got=None, want=None, cause=None):
+    def __init__(self, reason, where=None, got=None, want=None, cause=None, offset=None):
         self.reason = reason
+        self.offset = offset
         self.where = where
         self.got = got
         self.want = want
         self.cause = cause
-        text = _SENTENCES.get(reason, "{got}").format(where=where, got=got, want=want)
+        text = _SENTENCES.get(reason, "{got}").format(
+            where=where, got=got, want=want, offset=offset
+        )
         super().__init__(text)
 
 
@@ -87,3 +95,27 @@ class EncodeError(EdgeError):
 
 class DecodeError(EdgeError):
     """Bytes that the schema does not read. `where`: path of the field; `offset` in bytes."""
+
+
+class Catch:
+    """`with catch:` keeps what is raised inside in `error`, unless one is kept already.
+
+    An `except ... as` needs a frame of more than 11 words, which MicroPython allocates.
+    """
+
+    def __init__(self):
+        self.error = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if self.error is None:
+            self.error = error
+        return True
+
+    def take(self):
+        """The error kept, or None; forgets it."""
+        error = self.error
+        self.error = None
+        return error

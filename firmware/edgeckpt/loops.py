@@ -1,8 +1,11 @@
-"""The byte loops: CRC-32, copy, fill, blank; viper where the port has it, else bytecode."""
+"""The byte loops, each from `_fast` (viper) where the port has it, else from `_plain`.
+
+crc, copy, fill, blank; strlen, utf8, varint, zigzag for the codec: see `_plain` for each.
+"""
 
 try:
-    from ._fast import blank, copy, crc, fill
+    from ._fast import blank, copy, crc, fill, strlen, utf8, varint, zigzag
 except (ImportError, SyntaxError, AttributeError):  # on the host a package has the name
-    from ._plain import blank, copy, crc, fill
+    from ._plain import blank, copy, crc, fill, strlen, utf8, varint, zigzag
 
-__all__ = ["blank", "copy", "crc", "fill"]
+__all__ = ["blank", "copy", "crc", "fill", "strlen", "utf8", "varint", "zigzag"]

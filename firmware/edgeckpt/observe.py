@@ -5,31 +5,7 @@ on success and on every failure, its own raise in start included. A start that r
 that nothing was written. Nothing here allocates once built.
 """
 
-from .errors import LeaseError
-
-
-class Catch:
-    """`with catch:` keeps what is raised inside in `error`, unless one is kept already.
-
-    An `except ... as` needs a frame of more than 11 words, which MicroPython allocates.
-    """
-
-    def __init__(self):
-        self.error = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        if self.error is None:
-            self.error = error
-        return True
-
-    def take(self):
-        """The error kept, or None; forgets it."""
-        error = self.error
-        self.error = None
-        return error
+from .errors import Catch, LeaseError
 
 
 class CheckpointFlushObserver:

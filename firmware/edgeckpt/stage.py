@@ -9,9 +9,9 @@ the raise. The observer's completion comes exactly once per flush, whatever happ
 
 from . import header, slots
 from .commit import SlotWriter
-from .errors import CheckpointFailed, EdgeError, LeaseError, RestoreFailed, SchemaError
+from .errors import Catch, CheckpointFailed, EdgeError, LeaseError, RestoreFailed, SchemaError
 from .lease import id_bytes
-from .observe import Catch, CheckpointFlushObserver
+from .observe import CheckpointFlushObserver
 from .port import byte_view
 
 _DEFAULT_SLOT = 4096  # bytes of a slot whose schema sets no bound: one usual erase unit

@@ -1,0 +1,130 @@
+"""The notation of the golden vectors (tests/vectors/README.md): types to schema text, values to
+the values of the codec. Runs on MicroPython and CPython."""
+
+import struct
+
+from edgeckpt import codec
+
+
+class Sink:
+    """Collects what an encoder writes, `mark` bytes at a time (docs/design.md, "Sink")."""
+
+    def __init__(self, mark=128):
+        self.buf = bytearray(mark + codec.SLACK)
+        self.mark = mark
+        self.out = bytearray()
+        self.at = 0
+
+    def spill(self, pos):
+        assert self.mark <= pos <= len(self.buf), pos
+        self.out.extend(self.buf[: self.mark])
+        for i in range(pos - self.mark):
+            self.buf[i] = self.buf[self.mark + i]
+        return pos - self.mark
+
+
+def encode(c, value, mark=128):
+    """The bytes of a value, through a sink of `mark` bytes."""
+    sink = Sink(mark)
+    end = c.encode(value, sink, 0)
+    assert end < sink.mark
+    return bytes(sink.out) + bytes(sink.buf[:end])
+
+
+def schema_text(t):
+    """Schema text of a type in the notation of the vectors."""
+    if isinstance(t, str):
+        return "()" if t == "unit" else t
+    ((kind, arg),) = t.items()
+    if kind == "option":
+        return "Option<%s>" % schema_text(arg)
+    if kind == "seq":
+        return "Vec<%s>" % schema_text(arg)
+    if kind == "array":
+        return "[%s;%d]" % (schema_text(arg[0]), arg[1])
+    if kind == "tuple":
+        return "(%s%s)" % (_list(arg), "," if len(arg) == 1 else "")
+    if kind == "map":
+        return "Map<%s>" % _list(arg)
+    if kind == "unit_struct":
+        return "()"
+    if kind == "newtype":
+        return schema_text(arg[1])
+    if kind == "tuple_struct":
+        return schema_text({"tuple": arg[1]})
+    if kind == "struct":
+        return _fields(arg[1])
+    if kind == "fixint":
+        return arg[1] + arg[0]
+    assert kind == "enum", kind
+    return "enum{%s}" % ",".join([name + _payload(p) for name, p in arg[1]])
+
+
+def _list(types):
+    return ",".join([schema_text(t) for t in types])
+
+
+def _fields(fields):
+    return "{%s}" % ",".join(["%s:%s" % (n, schema_text(t)) for n, t in fields])
+
+
+def _payload(p):
+    if p is None:
+        return ""
+    ((kind, arg),) = p.items()
+    if kind == "struct":
+        return _fields(arg)
+    return "(%s)" % (schema_text(arg) if kind == "newtype" else _list(arg))
+
+
+def unhex(text):
+    return bytes([int(text[i : i + 2], 16) for i in range(0, len(text), 2)])
+
+
+def value_of(t, v):
+    """The value of the codec for `v` in the notation of the vectors; `t`: node of the schema."""
+    kind = t.kind
+    if kind in codec.INTS:
+        return int(v)
+    if kind in ("f32", "f64"):
+        raw = bytes(reversed(list(unhex(v["bits"]))))
+        form = "<f" if kind == "f32" else "<d"
+        x = struct.unpack(form, raw)[0]
+        return raw if x != x and struct.pack(form, x) != raw else x
+    if kind in ("bool", "char", "str", "unit"):
+        return v
+    if kind == "bytes":
+        return unhex(v)
+    if kind == "option":
+        if v is None:
+            return None
+        x = value_of(t.inner, v["some"])
+        return (x,) if t.marked else x
+    if kind in ("seq", "array"):
+        if isinstance(v, str):
+            return unhex(v)
+        values = [value_of(t.inner, x) for x in v]
+        return bytes(values) if t.inner.kind == "u8" else values
+    if kind == "variant" and len(t.items) == 1:
+        return value_of(t.inner, v)
+    if kind in ("tuple", "variant"):
+        return tuple([value_of(a, b) for a, b in zip(t.items, v)])
+    if kind == "struct":
+        return dict([(n, value_of(a, v[n])) for n, a in zip(t.names, t.items)])
+    if kind == "map":
+        pairs = [(value_of(t.items[0], a), value_of(t.items[1], b)) for a, b in v]
+        return codec.OrderedDict(pairs) if t.hashable else pairs
+    assert kind == "enum", kind
+    payload = t.items[v["index"]]
+    return v["variant"] if payload is None else (v["variant"], value_of(payload, v["value"]))
+
+
+def same(a, b):
+    """Equal in value and type, NaN and the sign of zero included."""
+    if isinstance(a, float) and isinstance(b, float):
+        return struct.pack("<d", a) == struct.pack("<d", b)
+    if isinstance(a, (list, tuple)):
+        return type(a) is type(b) and len(a) == len(b) and all([same(*p) for p in zip(a, b)])
+    if isinstance(a, dict):
+        return len(a) == len(b) and all([k in b and same(a[k], b[k]) for k in a])
+    return type(a) is type(b) and a == b
