@@ -1,6 +1,8 @@
-"""Power cuts under real checkpoints, through the real drivers, on the SPI-level chip models.
+"""Power cuts under real checkpoints, through the real drivers, on the SPI-level chip models, and
+through the adapters, over models of what each port has.
 
     sweep.py nor|sd SEED CUTS [verbose]
+    sweep.py rp2|esp32|mimxrt|pyb|samd21|samd51|esp32sd|mimxrtsd SEED CUTS [verbose]
 
 Chains of cuts: the medium stays as each cut left it, the next life starts from there. The cut
 comes before, in or after a program, erase or block write, torn in every way the model knows, or
@@ -15,9 +17,10 @@ import sys
 import edgeckpt
 import edgeckpt.lease
 import rig
+from edgeckpt.drivers import adapters
 
-from boards.models import faults, ram, sdspi
-from boards.models.nor import PowerCut
+from boards.models import faults, ports, ram, sdspi
+from boards.models.nor import NorChip, PowerCut
 
 CHAIN = 50
 LEASE = 0x1234_5678_9ABC_DEF0_0123
@@ -121,6 +124,76 @@ class Near(ram.SectorCut):
         disk.store(n, data)
 
 
+class Port:
+    """Stands in for a rig: an object of a port behind its adapter, over its medium."""
+
+    def __init__(self, medium, make, adapt, start, count):
+        self.medium = medium
+        self.make = make
+        self.adapt = adapt
+        self.bus = None
+        self.chip = None
+        self.adapt(self.make(medium)).probe(start, count)
+
+    def restart(self):
+        self.medium.power_on()
+        device = self.adapt(self.make(self.medium))
+        device.trusted = True  # a lease in use has no blank block to prove it on
+        return device
+
+
+class PortNor(Nor):
+    def __init__(self, dice, make, adapt):
+        self.medium = NorChip(1 << 16)
+        self.medium.put(1 * 4096, rig.pattern(4096, 7))
+        self.medium.put(10 * 4096, rig.pattern(4096, 8))
+        self.medium.fence = (self.START * 4096, (self.START + self.COUNT) * 4096)
+        self.rig = Port(self.medium, make, adapt, self.START, self.COUNT)
+        self.medium.over = self.medium.again = 0  # the probe programs a page twice
+        self.outside = self.around()
+
+
+class PortDisk(Sd):
+    def __init__(self, dice, make, adapt, size):
+        self.size = size
+        self.kinds = ram.SECTOR_CUTS
+        if adapt is adapters.samd:  # flash of an MCU: always readable
+            self.kinds = [kind for kind in ram.SECTOR_CUTS if kind != "unreadable"]
+        self.medium = ram.SectorDisk(96 if size < 8192 else 36, size)
+        self.COUNT = 80 if size < 8192 else 20
+        self.medium.fence = (self.START, self.START + self.COUNT)
+        self.rig = Port(self.medium, make, adapt, self.START, self.COUNT)
+        self.outside = self.around()
+        self.unrelated = False
+
+    def around(self):
+        data, size = self.medium.data, self.medium.size
+        return bytes(data[: self.START * size]), bytes(data[(self.START + self.COUNT) * size :])
+
+    def cut(self, dice, size):
+        blocks = (size + self.size - 1) // self.size + 1
+        op = self.medium.ops + 1 + dice.below(blocks * 2)
+        return ram.SectorCut(op, dice.pick(self.kinds), dice)
+
+
+def on_port(kind, *more):
+    return lambda dice: kind(dice, *more)
+
+
+KINDS = {
+    "nor": Nor,
+    "sd": Sd,
+    "rp2": on_port(PortNor, ports.Rp2Flash, adapters.rp2),
+    "esp32": on_port(PortNor, ports.Esp32Partition, adapters.esp32),
+    "mimxrt": on_port(PortNor, ports.MimxrtFlash, adapters.mimxrt),
+    "pyb": on_port(PortNor, ports.PybFlash, adapters.pyb),
+    "samd21": on_port(PortDisk, lambda d: ports.SamdFlash(d, 1536), adapters.samd, 256),
+    "samd51": on_port(PortDisk, lambda d: ports.SamdFlash(d, 8192), adapters.samd, 8192),
+    "esp32sd": on_port(PortDisk, ports.Esp32SDCard, adapters.card, 512),
+    "mimxrtsd": on_port(PortDisk, ports.MimxrtSDCard, adapters.card, 512),
+}
+
+
 class Chain:
     """One medium and its lives. `durable`: number of the last checkpoint that returned."""
 
@@ -128,7 +201,7 @@ class Chain:
         self.dice = faults.Dice(seed)
         self.medium = kind(self.dice)
         self.rig = self.medium.rig
-        self.size = kind.SIZES[self.dice.below(len(kind.SIZES))]
+        self.size = self.dice.pick(self.medium.SIZES)
         self.verbose = verbose
         self.durable = self.passed = 0
         self.stage = None
@@ -182,7 +255,7 @@ class Chain:
         """Checkpoints until the power fails. A first one, uncut, proves that the ring goes on."""
         self.step()
         bus, medium = self.rig.bus, self.medium.medium
-        if self.dice.below(8):
+        if self.dice.below(8) or bus is None:
             medium.faults = self.medium.cut(self.dice, self.size)
         else:
             bus.cut_after = bus.bytes + self.dice.below(6 * self.size + 2000)
@@ -194,7 +267,8 @@ class Chain:
             if self.verbose:
                 print("%d durable, %d passed: cut %s: %s" % (self.durable, self.passed, cut, name))
         medium.faults = None
-        bus.cut_after = None
+        if bus is not None:
+            bus.cut_after = None
         counts[name] = counts.get(name, 0) + 1
 
     def step(self):
@@ -228,7 +302,7 @@ def sweep(kind, seed, cuts, verbose):
 
 
 def main():
-    kind = {"nor": Nor, "sd": Sd}[sys.argv[1]]
+    kind = KINDS[sys.argv[1]]
     seed = int(sys.argv[2])
     done = sweep(kind, seed, int(sys.argv[3]), len(sys.argv) > 4)
     for name in sorted(counts):
