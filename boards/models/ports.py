@@ -31,7 +31,13 @@ class _OnChip:
     def _program(self, n, buf, off):
         if "program" in self.broken:
             return False
-        self.chip.writeblocks(n, bytes(buf), off)
+        at = n * self.chip.unit + off
+        done = 0
+        while done < len(buf):  # the chip model takes one erase unit at a time
+            n, off = (at + done) // self.chip.unit, (at + done) % self.chip.unit
+            size = min(self.chip.unit - off, len(buf) - done)
+            self.chip.writeblocks(n, bytes(buf[done : done + size]), off)
+            done += size
         return True
 
 

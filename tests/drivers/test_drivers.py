@@ -31,7 +31,7 @@ def interpreter(request: pytest.FixtureRequest, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
-@pytest.mark.parametrize("script", ["loops.py", "nor_basic.py", "sd_basic.py"])
+@pytest.mark.parametrize("script", ["loops.py", "nor_basic.py", "sd_basic.py", "port_adapters.py"])
 def test_driver(request: pytest.FixtureRequest, script: str, on: str) -> None:
     run_script(interpreter(request, on), script)
 
@@ -44,6 +44,17 @@ def test_drivers_allocate_nothing(request: pytest.FixtureRequest, on: str) -> No
 # 20,000 cuts in all, in parts that run side by side; ten times as many with EDGECKPT_FULL=1.
 PARTS = 5
 CUTS = 20_000 if os.environ.get("EDGECKPT_FULL") == "1" else 2_000
+
+
+PORTS = ["rp2", "esp32", "mimxrt", "pyb", "samd21", "samd51", "esp32sd", "mimxrtsd"]
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_power_cuts_through_adapters(mpy64: list[str], port: str) -> None:
+    cuts = CUTS // 5 if port != "samd51" else CUTS // 10
+    output = run_script(mpy64, "sweep.py", port, "5", str(cuts), timeout=1800)
+    assert f"{cuts} cuts" in output
+    print(output)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -96,14 +96,17 @@ class Flash(_Adapter):
             self._erase_for(n, len(buf))
             off = 0
         if off % self._page or len(buf) % self._page:
-            raise OSError(
-                _EINVAL,
-                "%s: program of %d bytes at %d, expected whole pages of %d"
-                % (self.name, len(buf), off, self._page),
-            )
+            self._not_pages(off, len(buf))
         r = self.device.writeblocks(n, buf, off)
         if r is not None:
             self._accept("program", n, r)
+
+    def _not_pages(self, off, size):
+        raise OSError(
+            _EINVAL,
+            "%s: program of %d bytes at %d, expected whole pages of %d"
+            % (self.name, size, off, self._page),
+        )
 
     def ioctl(self, op, arg):
         if op == 4:

@@ -10,6 +10,7 @@ import gc
 import edgeckpt  # before rig: from in there its imports are too deep for a 32-bit stack
 import micropython
 import rig
+from edgeckpt.drivers import adapters
 
 from boards.models.spi import Clock, Tape
 
@@ -116,4 +117,51 @@ for name in ("crc_read_every", "crc_write_every", "crc_command_every"):
     r = rig.sd()
     setattr(r.chip, name, 4)
     replay("SDCard, " + name, r, sd, on_sd)
+
+
+class Plain:
+    """A device of one erase unit that allocates nothing and answers `answer`."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def readblocks(self, n, buf, off=0):
+        return self.answer
+
+    def writeblocks(self, n, buf, off=0):
+        return self.answer
+
+    def ioctl(self, op, arg):
+        return 4096 if op == 5 or op == 4 else self.answer
+
+
+def on_adapter(a):
+    n = 4096
+    return [
+        lambda: a.writeblocks(1, UNIT),
+        lambda: a.readblocks(1, BACK[n]),
+        lambda: a.ioctl(3, 0),
+        lambda: a.ioctl(5, 0),
+    ]
+
+
+for answer in (None, 0, True):
+    for kind in (adapters.Flash, adapters.Disk, lambda d, name: adapters.Rows(d, name, 256)):
+        adapter = kind(Plain(answer), "plain")
+        adapter.trusted = True
+        steps = on_adapter(adapter)
+        if isinstance(adapter, adapters.Flash):
+            steps.append(lambda a=adapter: a.writeblocks(1, PAGE, 256))
+            steps.append(lambda a=adapter: a.ioctl(6, 1))
+        for step in steps:
+            step()
+        gc.collect()
+        micropython.heap_lock()
+        before = micropython.mem_total()
+        for step in steps:
+            step()
+        n = micropython.mem_total() - before
+        micropython.heap_unlock()
+        assert n == 0, "an adapter allocated %d bytes" % n
+print("adapters: 0 bytes")
 print("ok")
