@@ -117,7 +117,7 @@ class Flash(_Adapter):
             self._trust()
         r = self.device.ioctl(op, arg)
         if r is not None:
-            self._accept("ioctl(%d)" % op, arg, r)
+            self._accept("erase" if op == 6 else "ioctl", arg, r)
         return 0
 
     def _erase_for(self, n, size):
@@ -220,7 +220,7 @@ class Disk(_Adapter):
             raise OSError(_EINVAL, "%s: nothing to erase" % self.name)
         r = self.device.ioctl(op, arg)
         if r is not None:
-            self._accept("ioctl(%d)" % op, arg, r)
+            self._accept("ioctl", arg, r)
         return 0
 
     def _blank(self, n):

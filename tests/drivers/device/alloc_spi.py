@@ -145,23 +145,27 @@ def on_adapter(a):
     ]
 
 
+def measure(adapter):
+    steps = on_adapter(adapter)
+    if isinstance(adapter, adapters.Flash):
+        steps.append(lambda: adapter.writeblocks(1, PAGE, 256))
+        steps.append(lambda: adapter.ioctl(6, 1))
+    for step in steps:
+        step()
+    gc.collect()
+    micropython.heap_lock()
+    before = micropython.mem_total()
+    for step in steps:
+        step()
+    n = micropython.mem_total() - before
+    micropython.heap_unlock()
+    assert n == 0, "an adapter allocated %d bytes" % n
+
+
 for answer in (None, 0, True):
     for kind in (adapters.Flash, adapters.Disk, lambda d, name: adapters.Rows(d, name, 256)):
         adapter = kind(Plain(answer), "plain")
         adapter.trusted = True
-        steps = on_adapter(adapter)
-        if isinstance(adapter, adapters.Flash):
-            steps.append(lambda a=adapter: a.writeblocks(1, PAGE, 256))
-            steps.append(lambda a=adapter: a.ioctl(6, 1))
-        for step in steps:
-            step()
-        gc.collect()
-        micropython.heap_lock()
-        before = micropython.mem_total()
-        for step in steps:
-            step()
-        n = micropython.mem_total() - before
-        micropython.heap_unlock()
-        assert n == 0, "an adapter allocated %d bytes" % n
+        measure(adapter)
 print("adapters: 0 bytes")
 print("ok")
