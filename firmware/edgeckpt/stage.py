@@ -134,7 +134,8 @@ class CheckpointedStageState:
         if ring.newest < 0 or ring.corrupt >= 0 and not fallback:
             _unrestorable(ring)
         self = object.__new__(cls)
-        self._load(ring, schema, into)
+        self.fell_back = ring.corrupt >= 0
+        self._adopt(*_read(ring, ring.found, ring.newest, schema, into))
         self._own(ring, observer)
         return self
 
@@ -194,39 +195,6 @@ class CheckpointedStageState:
 
     # Reading back
 
-    def _load(self, ring, schema, into):
-        slot = ring.newest
-        h = ring.found
-        text = h.schema.decode() if h.schema_len else None
-        if schema is not None:
-            from . import codec
-
-            mine = codec.compile(schema)
-            if int.from_bytes(mine.crc, "little") != h.schema_crc:
-                raise RestoreFailed(
-                    "schema", slot, text or "CRC-32 0x%08x" % h.schema_crc, mine.text
-                )
-            text = mine.text
-        elif text is None and h.schema_crc:
-            raise RestoreFailed("schema-missing", slot, "0x%08x" % h.schema_crc)
-        elif text is None and into is None:
-            into = bytearray(h.data_len)
-        self.fell_back = ring.corrupt >= 0
-        raw = None if into is None else _as_buffer(into)
-        if raw is not None and (text is None or text == "[u8;%d]" % len(raw)):
-            if len(raw) != h.data_len:
-                raise RestoreFailed("geometry", slot, "%d bytes" % h.data_len, "%d" % len(raw))
-            if not ring.read_data(h, slot, raw):
-                raise RestoreFailed("data", slot, h.sequence)
-            self._adopt(into, text)
-            return
-        if text is None:
-            raise RestoreFailed("schema", slot, "none (raw bytes)", "a buffer in into=")
-        data = bytearray(h.data_len)
-        if not ring.read_data(h, slot, data):
-            raise RestoreFailed("data", slot, h.sequence)
-        self._adopt(_decode(text, data, slot, into), text)
-
     @classmethod
     def _restore_plain(cls, lease, h, schema, into, capacity, observer, magic, version):
         # A plain image of any Durable-style writer: blocks 1..N behind the header in block 0.
@@ -254,6 +222,24 @@ class CheckpointedStageState:
     def history(self):
         """The committed checkpoints of the lease, newest first, as (sequence, slot)."""
         return self._live().history()
+
+    def older(self, sequence, into=None):
+        """The state of the committed checkpoint `sequence`, by the schema in its header.
+
+        Changes nothing: the wrapper goes on with its own state. RestoreFailed as of `restore`;
+        `none` if the lease does not hold that checkpoint (any more).
+        """
+        ring = self._live()
+        for number, slot in ring.history():
+            h = ring.read_header(slot)
+            if number == sequence and h is not None:
+                return _read(ring, h, slot, None, into)[0]
+        raise RestoreFailed("none", None, ring.slots)
+
+    @property
+    def ring(self):
+        """The `SlotRing` of the lease: geometry, newest slot, counts of erases and programs."""
+        return self._live()
 
     @property
     def sequence(self):
@@ -369,6 +355,36 @@ def _cut(raw, lease):
         room = lease.erase_unit if lease.erases else whole
     pieces.append(raw[whole:])
     return pieces
+
+
+def _read(ring, h, slot, schema, into):
+    # The state in `slot`, whose header is `h`, and its schema text (None for raw bytes).
+    text = h.schema.decode() if h.schema_len else None
+    if schema is not None:
+        from . import codec
+
+        mine = codec.compile(schema)
+        if int.from_bytes(mine.crc, "little") != h.schema_crc:
+            found = text or "CRC-32 0x%08x" % h.schema_crc
+            raise RestoreFailed("schema", slot, found, mine.text)
+        text = mine.text
+    elif text is None and h.schema_crc:
+        raise RestoreFailed("schema-missing", slot, "0x%08x" % h.schema_crc)
+    if into is None and (text is None or text == "[u8;%d]" % h.data_len):
+        into = bytearray(h.data_len)
+    raw = None if into is None else _as_buffer(into)
+    if raw is not None and (text is None or text == "[u8;%d]" % len(raw)):
+        if len(raw) != h.data_len:
+            raise RestoreFailed("geometry", slot, "%d bytes" % h.data_len, "%d" % len(raw))
+        if not ring.read_data(h, slot, raw):
+            raise RestoreFailed("data", slot, h.sequence)
+        return into, text
+    if text is None:
+        raise RestoreFailed("schema", slot, "none (raw bytes)", "a buffer in into=")
+    data = bytearray(h.data_len)
+    if not ring.read_data(h, slot, data):
+        raise RestoreFailed("data", slot, h.sequence)
+    return _decode(text, data, slot, into), text
 
 
 def _decode(text, data, slot, into):

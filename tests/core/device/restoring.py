@@ -99,6 +99,27 @@ def test_a_first_checkpoint_that_was_cut():
         stage.into_block_lease().release()
 
 
+def test_history_and_older():
+    d = written(Nor(4), 5, capacity=200)
+    stage = CheckpointedStageState.restore(BlockLease(d, 0, 4, ID))
+    assert [n for n, _ in stage.history()] == [5, 4, 3, 2, 1]
+    for n in range(1, 6):
+        assert stage.older(n) == state(n - 1)
+    raises(RestoreFailed, "none", stage.older, 6)
+    stage.checkpoint()
+    assert stage.older(6) == stage.state and stage.ring.erases == 1
+    stage.into_block_lease().release()
+
+
+def test_a_buffer_with_a_schema_comes_back_as_one():
+    d = Nor(4)
+    stage = CheckpointedStageState(bytearray(b"abcd"), BlockLease(d, 0, 4, ID), "[u8;4]")
+    stage.checkpoint()
+    stage.into_block_lease().release()
+    value, _ = restored(d)
+    assert value == b"abcd" and isinstance(value, bytearray)
+
+
 def test_resume():
     d = Nor(4)
     for i in range(5):
