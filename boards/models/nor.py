@@ -96,12 +96,12 @@ class NorChip:
 
     def _open(self, path):
         try:
-            f = open(path, "r+b")
+            f = open(path, "r+b", 0)
         except OSError:
             with open(path, "wb") as f:
                 for _ in range(self.size // self.unit):
                     f.write(self._blank_unit)
-            f = open(path, "r+b")
+            f = open(path, "r+b", 0)
         n = f.readinto(self.data)
         if n != self.size or f.read(1):
             f.close()
@@ -337,6 +337,5 @@ class NorChip:
         for i in range(at, at + n, grain):
             k = min(grain, at + n - i)
             f.write(self.view[i : i + k])
-            f.flush()
             if self.pause is not None and us:
                 self.pause(us * k // n)

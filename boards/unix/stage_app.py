@@ -15,7 +15,7 @@ SCHEMA = (
     "{boots:u32,samples:u64,gains:[f32;4],window:Vec<{t:u32,value:i32}>,"
     "mode:enum{Idle,Run{rate_hz:u16},Fault(u8,str)}}"
 )
-LEASE_ID = int(os.getenv("STAGE_LEASE_ID") or "0x5EED")
+LEASE_ID = int(os.getenv("STAGE_LEASE_ID") or "0x5EED", 0)
 PERIOD_MS = int(os.getenv("STAGE_PERIOD_MS") or "10")
 FIRST_UNIT = 16  # the units before are the firmware's
 UNITS = 16

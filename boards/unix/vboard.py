@@ -168,6 +168,7 @@ class VirtualBoard:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            cwd=self.chip.resolve().parent,  # the board's file system
             env={**self._env, "VBOARD_APP": app},
         )
         os.close(slave)

@@ -176,6 +176,7 @@ class CheckpointedStageState:
         ring.found = None  # its RAM
         ring.lease = ring.lease.move()
         ring.lease.ring = ring
+        ring.schema = self._text  # for the host, where the text does not fit the header
         self._ring = ring
         self._lease_id = ring.lease.lease_id
         self._observer = CheckpointFlushObserver() if observer is None else observer

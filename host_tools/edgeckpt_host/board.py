@@ -385,6 +385,21 @@ class Board:
             raise e.as_host_error(self.name) from e
         return [first + i for i in bad]
 
+    def data_crc(self, lease: Lease, slot: int, h: hdr.Header) -> int:
+        """CRC-32 of the data of `slot` (header `h`): the board computes all but the last block."""
+        size = lease.block_size
+        first = self.first_block(lease, slot) + 1
+        whole, rest = divmod(h.data_len, size)
+        try:
+            crc = self.link.digests(lease.index, first, whole, whole)[0] if whole else 0
+            if rest:
+                last: dict[int, bytes] = {}
+                self.link.read(lease.index, size, [(first + whole, 1)], last.__setitem__)
+                crc = crc32(last[first + whole][:rest], crc)
+        except AgentError as e:
+            raise e.as_host_error(f"{self.name}, slot {slot}") from e
+        return crc
+
     # Writing
 
     def plan(

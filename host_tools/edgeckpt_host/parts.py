@@ -33,9 +33,7 @@ class PartFile:
             if not self._file.tell():
                 self._file.write(self._head)
         except OSError as e:
-            raise HostError(
-                "file", f"{self.path}: cannot be written: {e.strerror or e}"
-            ) from e
+            raise HostError("file", f"{self.path}: cannot be written: {e.strerror or e}") from e
 
     def _load(self) -> None:
         if not self.path.exists():
@@ -59,9 +57,7 @@ class PartFile:
                 f.truncate(at)
 
     def store(self, index: int, block: bytes) -> None:
-        self._file.write(
-            index.to_bytes(4, "little") + crc32(block).to_bytes(4, "little") + block
-        )
+        self._file.write(index.to_bytes(4, "little") + crc32(block).to_bytes(4, "little") + block)
 
     def restart(self) -> None:
         """Forget all blocks."""

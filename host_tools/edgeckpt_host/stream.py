@@ -10,7 +10,7 @@ import select
 import socket
 import time
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from .errors import HostError
 
@@ -49,7 +49,7 @@ class SerialStream:
                 raise HostError(
                     "port", f"{url}: no such port", "`edgeckpt ports` lists the ports there are"
                 )
-            options = {"exclusive": True} if local and os.name == "posix" else {}
+            options: dict[str, Any] = {"exclusive": True} if local and os.name == "posix" else {}
             self._port = serial.serial_for_url(
                 url, baudrate=baud, timeout=0.05, write_timeout=10, **options
             )

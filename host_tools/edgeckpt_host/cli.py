@@ -1,0 +1,555 @@
+"""The command `edgeckpt`. Thin: what it does is in the modules that it imports when it needs them.
+
+Promises: one exit code per cause (errors.py, docs/cli.md); no traceback for anything that a user
+can cause; with --json one document on stdout.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from . import __version__
+from .errors import EXIT, HostError
+
+if TYPE_CHECKING:
+    from .board import Board, Lease
+    from .image import Image
+    from .output import Output
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Number(click.ParamType):
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return int(value, 0)
+        except ValueError:
+            self.fail(f"{value!r}: expected a number, decimal or 0x...", param, ctx)
+
+
+NUMBER = _Number()
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def _many(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(f: F) -> F:
+        for option in reversed(options):
+            f = option(f)
+        return f
+
+    return decorate
+
+
+_output = _many(
+    click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+    click.option("--quiet", "-q", is_flag=True, help="Only errors."),
+)
+_line = _many(
+    click.option(
+        "--port",
+        "-p",
+        "ports",
+        multiple=True,
+        envvar="EDGECKPT_PORT",
+        help="Serial port, socket://HOST:PORT or rfc2217://HOST:PORT; repeat it for several "
+        "boards, or say 'all'. Default: $EDGECKPT_PORT, else the only board there is.",
+    ),
+    click.option("--baud", default=115200, show_default=True, help="Speed of a real UART."),
+    click.option(
+        "--timeout", default=2.0, show_default=True, help="Seconds until an answer counts as lost."
+    ),
+    click.option("--retries", default=4, show_default=True, help="Attempts after the first."),
+    click.option("--trace", type=FILE, help="Write all that passes on the line to this file."),
+    click.option(
+        "--attach",
+        type=click.Choice(["auto", "repl", "direct"]),
+        default="auto",
+        show_default=True,
+        help="Start the agent through the REPL, or talk to one that the board's program polls.",
+    ),
+    click.option("--key-file", type=FILE, help="Key of an agent that wants one before it writes."),
+    click.option(
+        "--restart/--leave",
+        default=None,
+        help="Afterwards, run the board's program again or leave it stopped. "
+        "Default: run it if it ran.",
+    ),
+)
+_lease = click.option(
+    "--lease", "lease_id", type=NUMBER, help="Lease id, where there are several."
+)
+_image = _many(
+    click.option("--block-size", type=NUMBER, help="Of a plain image, where it cannot be told."),
+    click.option(
+        "--magic", default="CKPT", show_default=True, help="The first four bytes, or 0x and hex."
+    ),
+    click.option("--format-version", default=1, show_default=True, help="Expected in the header."),
+)
+_schema = click.option("--schema", help="Schema text, or a file that holds it.")
+_fallback = click.option(
+    "--fallback", is_flag=True, help="Take an older checkpoint where the newest is corrupt."
+)
+
+
+class Call:
+    """What every command has: its output and, from the options, how to reach boards and files."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        from .output import Output
+
+        self.options = options
+        self.out: Output = Output(options.get("as_json", False), options.get("quiet", False))
+
+    def ports(self) -> list[str]:
+        """The ports to work on: those given, or the only board there is. HostError `port`."""
+        given: list[str] = [
+            name
+            for part in self.options.get("ports") or ()
+            for name in (part.split() if "://" not in part else [part])
+        ]
+        if given and given != ["all"]:
+            return given
+        from .ports import boards
+
+        found = [b["port"] for b in boards()]
+        if not found:
+            raise HostError(
+                "port", "no board found", "give its port with --port, or $EDGECKPT_PORT"
+            )
+        if not given and len(found) > 1:
+            raise HostError(
+                "port", f"several boards: {', '.join(found)}", "choose with --port, or --port all"
+            )
+        return found
+
+    def open(self, port: str) -> Board:
+        from .board import Board
+
+        o = self.options
+        key = None
+        if o.get("key_file"):
+            from .image import read_file
+
+            key = read_file(o["key_file"]).strip()
+        return Board.open(
+            port,
+            baud=o["baud"],
+            timeout=o["timeout"],
+            retries=o["retries"],
+            trace=o["trace"],
+            attach=o["attach"],
+            key=key,
+            restart=o["restart"],
+        )
+
+    def image_options(self) -> dict[str, Any]:
+        o = self.options
+        magic = o.get("magic", "CKPT")
+        try:
+            raw = bytes.fromhex(magic[2:]) if magic.startswith("0x") else magic.encode("latin-1")
+        except ValueError:
+            raw = b""
+        if len(raw) != 4:
+            raise HostError(
+                "usage", f"--magic {magic}: expected four bytes, as text or 0x and hex"
+            )
+        return {
+            "block_size": o.get("block_size"),
+            "magic": raw,
+            "version": o.get("format_version", 1),
+        }
+
+    def load(self, path: Path) -> Image:
+        from .image import load
+
+        o = self.options
+        return load(
+            path,
+            slot=o.get("slot"),
+            lease_id=o.get("lease_id"),
+            fallback=o.get("fallback", False),
+            **self.image_options(),
+        )
+
+    def board_image(self, board: Board) -> tuple[Lease, Image]:
+        """The checkpoint that the options choose on the board, its schema text completed."""
+        o = self.options
+        lease = board.lease(o.get("lease_id"))
+        with self.out.progress("pull") as progress:
+            image = board.pull(
+                lease, o.get("slot"), fallback=o.get("fallback", False), progress=progress
+            )
+        _complete_schema(image, lease)
+        return lease, image
+
+    def run(self, work: Callable[[], dict[str, Any]]) -> None:
+        """One result: print it, or its error, and exit."""
+        try:
+            result = work()
+        except HostError as e:
+            self.out.error(e)
+            sys.exit(e.exit_code)
+        self.out.json({"ok": True, **result})
+
+    def each(self, work: Callable[[Board], dict[str, Any]]) -> None:
+        """The same for each board that the options name; one summary for several."""
+        try:
+            ports = self.ports()
+        except HostError as e:
+            self.out.error(e)
+            sys.exit(e.exit_code)
+        if len(ports) == 1:
+            self.run(lambda: self._on(ports[0], work))
+            return
+        from .output import error_document
+
+        documents: list[dict[str, Any]] = []
+        causes = set()
+        for port in ports:
+            self.out.line(f"== {port}")
+            try:
+                documents.append({"ok": True, **self._on(port, work)})
+                causes.add("ok")
+            except HostError as e:
+                documents.append({"port": port, **error_document(e)})
+                causes.add(e.cause)
+                if not self.out.as_json:
+                    self.out.error(e)
+        good = sum(1 for d in documents if d["ok"])
+        self.out.line(f"== {good} of {len(ports)} boards")
+        self.out.json({"ok": good == len(ports), "boards": documents})
+        if causes != {"ok"}:
+            sys.exit(EXIT[causes.pop()] if len(causes) == 1 else EXIT["partial"])
+
+    def _on(self, port: str, work: Callable[[Board], dict[str, Any]]) -> dict[str, Any]:
+        with self.open(port) as board:
+            return {"port": port, **work(board)}
+
+
+def _complete_schema(image: Image, lease: Lease) -> None:
+    # A text that is too long for the header is told by the board, and checked.
+    from zlib import crc32
+
+    text = lease.schema
+    if not image.schema and text and crc32(text.encode()) == image.header.schema_crc:
+        image.schema = text
+
+
+class _Group(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order people need them
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgeckpt", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Durable checkpoints of MicroPython boards: read, verify and restore them over serial.
+
+    An image file is one checkpoint (edgeckpt pull), a plain image of another writer, or the raw
+    content of a lease or chip. Exit codes: docs/cli.md.
+    """
+
+
+@cli.command()
+@_output
+def ports(**options: Any) -> None:
+    """List the serial ports that may be boards."""
+    call = Call(options)
+
+    def work() -> dict[str, Any]:
+        from .ports import boards
+
+        found = boards()
+        for b in found:
+            call.out.line(f"{b['port']:<20} {b['id']:<10} {b['description']}")
+        if not found:
+            call.out.note("no serial port that may be a board")
+        return {"ports": found}
+
+    call.run(work)
+
+
+@cli.command()
+@click.argument("file", type=FILE, required=False)
+@_line
+@_lease
+@_image
+@_output
+def info(file: Path | None, **options: Any) -> None:
+    """Leases, slots, newest sequence, schema, sizes, health: of a board or of FILE."""
+    from . import commands
+
+    call = Call(options)
+    if file is not None:
+        call.run(lambda: commands.info_file(call, file))
+    else:
+        call.each(lambda board: commands.info_board(call, board))
+
+
+@cli.command()
+@_line
+@_lease
+@_output
+def log(**options: Any) -> None:
+    """All checkpoints that are still in the lease, newest first."""
+    from . import commands
+
+    call = Call(options)
+    call.each(lambda board: commands.log(call, board))
+
+
+@cli.command()
+@click.argument("file", type=FILE)
+@click.option("--slot", type=NUMBER, help="This slot; default: the newest checkpoint.")
+@click.option("--raw", is_flag=True, help="The whole lease, block by block.")
+@click.option("--against", type=FILE, help="With --raw: an older dump; only what differs travels.")
+@_fallback
+@_line
+@_lease
+@_output
+def pull(file: Path, **options: Any) -> None:
+    """Read a checkpoint from the board into FILE; goes on where an interrupted pull stopped."""
+    from . import commands
+
+    call = Call(options)
+    call.each(lambda board: commands.pull(call, board, file))
+
+
+@cli.command()
+@click.argument("file", type=FILE, required=False)
+@click.option("--against", type=FILE, help="Compare the board with this file, by digests only.")
+@click.option("--slot", type=NUMBER, help="Only this slot.")
+@_schema
+@_line
+@_lease
+@_image
+@_output
+def verify(file: Path | None, against: Path | None, **options: Any) -> None:
+    """Check FILE, or all checkpoints of a board: headers, data, schema.
+
+    On a board it is the board that computes, only CRC-32s travel. With --against the blocks that
+    differ are named.
+    """
+    from . import commands
+
+    call = Call(options)
+    if file is not None and against is None:
+        call.run(lambda: commands.verify_file(call, file))
+    elif against is not None:
+        call.each(lambda board: commands.verify_against(call, board, against))
+    else:
+        call.each(lambda board: commands.verify_board(call, board))
+
+
+@cli.command()
+@click.argument("file", type=FILE)
+@click.option("--dry-run", is_flag=True, help="Say what would be written and erased.")
+@click.option("--slot", type=NUMBER, help="With a dump as FILE: this slot of it.")
+@click.option("--any-lease", is_flag=True, help="Though the image is of another lease.")
+@click.option("--any-schema", is_flag=True, help="Though the board's state has another schema.")
+@click.option("--plain", is_flag=True, help="Though it is a plain image without integrity data.")
+@_schema
+@_fallback
+@_line
+@_lease
+@_image
+@_output
+def restore(file: Path, **options: Any) -> None:
+    """Make FILE the newest checkpoint of the board.
+
+    The board writes it as a new checkpoint through its own commit path and verifies it before it
+    commits: the one before stays, whatever happens on the line. Then its program is restarted.
+    """
+    from . import commands
+
+    call = Call(options)
+    call.each(lambda board: commands.restore(call, board, file))
+
+
+@cli.command()
+@click.argument("file", type=FILE, required=False)
+@click.option("--slot", type=NUMBER, help="This slot; default: the newest checkpoint.")
+@click.option("--exact", is_flag=True, help="The exact notation, as --json has it.")
+@_schema
+@_fallback
+@_line
+@_lease
+@_image
+@_output
+def show(file: Path | None, **options: Any) -> None:
+    """The state as JSON, decoded by the schema in the image."""
+    from . import commands
+
+    call = Call(options)
+    if file is not None:
+        call.run(lambda: commands.show(call, call.load(file)))
+    else:
+        call.each(lambda board: commands.show(call, call.board_image(board)[1]))
+
+
+@cli.command()
+@click.argument("old", type=FILE)
+@click.argument("new", type=FILE, required=False)
+@_schema
+@_fallback
+@_line
+@_lease
+@_image
+@_output
+def diff(old: Path, new: Path | None, **options: Any) -> None:
+    """Two states, field by field: of OLD and NEW, or of OLD and the board. Exit 10 if any."""
+    from . import commands
+
+    call = Call(options)
+    if new is not None:
+        call.run(lambda: commands.diff(call, call.load(old), call.load(new)))
+    else:
+        call.each(lambda board: commands.diff(call, call.load(old), call.board_image(board)[1]))
+
+
+@cli.command()
+@click.argument("json_file", type=FILE)
+@click.argument("file", type=FILE)
+@click.option("--schema", required=True, help="Schema text, or a file that holds it.")
+@click.option("--lease", "lease_id", type=NUMBER, default=0, help="Lease id in the image.")
+@click.option("--block-size", type=NUMBER, default=256, show_default=True, help="Layout block.")
+@click.option("--sequence", type=NUMBER, default=1, show_default=True, help="1 .. 2^30-1.")
+@click.option("--slot-blocks", type=NUMBER, help="Layout blocks of a slot. Default: as needed.")
+@click.option("--lease-blocks", type=NUMBER, help="Layout blocks of the lease.")
+@_output
+def make(json_file: Path, file: Path, **options: Any) -> None:
+    """An image from JSON (exact or plain notation), for provisioning."""
+    from . import commands
+
+    call = Call(options)
+    call.run(lambda: commands.make(call, json_file, file))
+
+
+@cli.command()
+@click.option("--interval", default=1.0, show_default=True, help="Seconds.")
+@click.option("--count", default=0, help="End after so many looks. Default: until Ctrl-C.")
+@_line
+@_lease
+@_output
+def watch(**options: Any) -> None:
+    """Sequence and health of a lease, live. With --json one document per look, one a line."""
+    from . import commands
+
+    call = Call(options)
+    call.each(lambda board: commands.watch(call, board))
+
+
+@cli.command()
+@click.option("--source", type=click.Path(path_type=Path, file_okay=False), help="Other module.")
+@click.option("--no-compile", is_flag=True, help="Copy .py files instead of .mpy.")
+@_line
+@_output
+def install(**options: Any) -> None:
+    """Copy the module to the board, as .mpy for its architecture and version."""
+    from . import commands
+
+    call = Call(options)
+    call.run(lambda: commands.install(call))
+
+
+@cli.command()
+@click.option("--bytes", "size", type=NUMBER, default=65536, show_default=True)
+@_line
+@_lease
+@_output
+def bench(**options: Any) -> None:
+    """Speed of the line and of the board, reading only."""
+    from . import commands
+
+    call = Call(options)
+    call.each(lambda board: commands.bench(call, board))
+
+
+@cli.command()
+@click.option("--rounds", default=8, show_default=True, help="Checkpoints to write.")
+@_line
+@click.option("--lease", "lease_id", type=NUMBER, required=True, help="The lease to write to.")
+@_output
+def selftest(**options: Any) -> None:
+    """Write test checkpoints to the lease given for it, and read them back.
+
+    The lease's last checkpoint before the test becomes its newest again at the end.
+    """
+    from . import commands
+
+    call = Call(options)
+    call.each(lambda board: commands.selftest(call, board))
+
+
+@cli.command()
+@click.argument("source", type=FILE, required=False)
+@click.option("--output", "-o", type=FILE, required=True, help="The page to write.")
+@_schema
+@_line
+@_lease
+@_image
+@_output
+def report(source: Path | None, output: Path, **options: Any) -> None:
+    """One self-contained HTML page of a board or of a dump: map, history, states, differences."""
+    from . import commands
+
+    call = Call(options)
+    if source is not None:
+        call.run(lambda: commands.report_file(call, source, output))
+    else:
+        call.each(lambda board: commands.report_board(call, board, output))
+
+
+@cli.command()
+@click.argument("text")
+@_output
+def schema(text: str, **options: Any) -> None:
+    """Check a schema TEXT (or file): canonical form, CRC-32, largest encoding."""
+    from . import commands
+
+    call = Call(options)
+    call.run(lambda: commands.schema(call, text))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: eval "$(edgeckpt completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "edgeckpt", "_EDGECKPT_COMPLETE").source())
+
+
+def main() -> None:
+    """Entry point: no traceback for what a user can cause."""
+    try:
+        cli(prog_name="edgeckpt", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("edgeckpt: interrupted", err=True)
+        sys.exit(EXIT["interrupted"])
+    except click.ClickException as e:
+        e.show()
+        sys.exit(e.exit_code)
+    except click.exceptions.Exit as e:
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        click.echo("edgeckpt: interrupted", err=True)
+        sys.exit(EXIT["interrupted"])
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
