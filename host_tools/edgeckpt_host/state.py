@@ -282,6 +282,8 @@ def _enum(t: Node, v: Any, path: str) -> Any:
     if name not in t.names:
         raise _bad(path, name, f"one of {', '.join(t.names)}")
     item = t.items[list(t.names).index(name)]
+    if item is None and payload is not None:
+        raise _bad(f"{path}.{name}", payload, "no payload")
     return name if item is None else (name, _value(item, payload, f"{path}.{name}"))
 
 
