@@ -169,8 +169,8 @@ class SDCardModel:
         if level and self._data is not None:
             self._note("deselected in a data block")
             self._data = None
-        if level and self._read >= 0:
-            self._note("deselected in a read")
+        if level and self._read >= 0 and self._pos < len(self._out):
+            self._note("deselected in a block that was read")
             self._read = -1
         self._out = b""
         self._pos = 0

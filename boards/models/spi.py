@@ -85,8 +85,10 @@ class SPI:
     """One bus with the chips of its `Pin`s.
 
     Attributes: `bytes` on the wire, `calls` of write/readinto, `selects` (edges of the pins),
-    `baudrate` in Hz, `log` (None, or a list that takes `(kind, bytes)` of what went out and came
-    in), `cut_after` (None, or the count of bytes after which a PowerCut is raised).
+    `baudrate` in Hz, `call_ns` (what a call costs the caller besides, 0 by default), `log`
+    (None, or a list that takes `(kind, bytes)` of what went out and came in), `cut_after` (None,
+    or the count of bytes after which a PowerCut is raised), `event` (None, or (count of bytes,
+    function that is called then, once)).
     """
 
     MSB = 0
@@ -100,6 +102,8 @@ class SPI:
         self.selects = 0
         self.log = None
         self.cut_after = None
+        self.event = None
+        self.call_ns = 0
         self.init(baudrate)
 
     def init(self, baudrate=None, *, polarity=0, phase=0, bits=8, firstbit=0, **pins):
@@ -115,7 +119,11 @@ class SPI:
     def _count(self, n):
         self.calls += 1
         self.bytes += n
-        self.clock.pass_ns(n * self._byte_ns)
+        self.clock.pass_ns(n * self._byte_ns + self.call_ns)
+        if self.event is not None and self.bytes > self.event[0]:
+            call = self.event[1]
+            self.event = None
+            call()
         if self.cut_after is not None and self.bytes > self.cut_after:
             self.cut_after = None
             for pin in self.pins:

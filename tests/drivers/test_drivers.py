@@ -11,8 +11,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-def run_script(command: list[str], name: str, *arguments: str, timeout: int = 300) -> str:
-    path = os.pathsep.join(str(p) for p in (ROOT / "firmware", ROOT, HERE / "device"))
+def run_script(
+    command: list[str], name: str, *arguments: str, timeout: int = 300, also: Path = HERE
+) -> str:
+    path = os.pathsep.join(str(p) for p in (ROOT / "firmware", ROOT, HERE / "device", also))
     env = dict(os.environ, PYTHONPATH=path, MICROPYPATH=path)
     result = subprocess.run(
         [*command, str(HERE / "device" / name), *arguments],
@@ -34,6 +36,17 @@ def interpreter(request: pytest.FixtureRequest, name: str) -> list[str]:
 @pytest.mark.parametrize("script", ["loops.py", "nor_basic.py", "sd_basic.py", "port_adapters.py"])
 def test_driver(request: pytest.FixtureRequest, script: str, on: str) -> None:
     run_script(interpreter(request, on), script)
+
+
+def test_faults_of_the_interface(mpy64: list[str]) -> None:
+    print(run_script(mpy64, "spi_faults.py"))
+
+
+@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
+@pytest.mark.parametrize("script", ["leases.py", "restoring.py", "layout.py"])
+def test_core_suite_over_the_drivers(request: pytest.FixtureRequest, script: str, on: str) -> None:
+    core = ROOT / "tests" / "core" / "device"
+    run_script(interpreter(request, on), "over_spi/launch.py", str(core / script), also=core)
 
 
 @pytest.mark.parametrize("on", ["mpy64", "mpy32"])

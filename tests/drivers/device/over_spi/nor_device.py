@@ -1,0 +1,70 @@
+"""The devices of the core's tests (tests/core/device/nor_device.py), here the real drivers over
+the SPI-level chip models: the same suite runs on them."""
+
+from edgeckpt.drivers.sdcard import SDCard
+from edgeckpt.drivers.spinor import SPINor
+
+from boards.models.nor import NorChip
+from boards.models.ram import SectorDisk
+from boards.models.sdspi import SDCardModel
+from boards.models.spi import SPI, Clock, Pin
+from boards.models.w25q import W25Q
+
+
+class Nor:
+    """`units` erase units of 4096 bytes at the start of a larger chip. Operation `fail_at` (1 is
+    the next program, erase or sync) answers `answer` and does nothing."""
+
+    def __init__(self, units, unit=4096):
+        if unit != 4096:
+            raise ValueError("a W25Q erases 4096 bytes, not %d" % unit)
+        array = NorChip(units * unit)
+        clock = Clock()
+        bus = SPI(clock)
+        chip = W25Q(1 << 16, clock, array=array, base=0)
+        self.driver = SPINor(bus, Pin(bus, chip), clock=clock)
+        self.units = units
+        self.data = array.data
+        self.ops = self.fail_at = 0
+        self.answer = -5
+
+    def _fails(self):
+        self.ops += 1
+        if self.ops == self.fail_at and isinstance(self.answer, Exception):
+            raise self.answer
+        return self.ops == self.fail_at
+
+    def readblocks(self, n, buf, off=0):
+        return self.driver.readblocks(n, buf, off)
+
+    def writeblocks(self, n, buf, off=0):
+        return self.answer if self._fails() else self.driver.writeblocks(n, buf, off)
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return self.units
+        if op != 5 and self._fails():
+            return self.answer
+        return self.driver.ioctl(op, arg)
+
+
+class Ram:
+    """`blocks` sectors at the start of a larger card."""
+
+    def __init__(self, blocks, size=512):
+        disk = SectorDisk(1024, size)
+        clock = Clock()
+        bus = SPI(clock)
+        chip = SDCardModel(1024, clock, disk=disk)
+        self.driver = SDCard(bus, Pin(bus, chip), clock=clock)
+        self.blocks = blocks
+        self.data = disk.view[: blocks * size]
+
+    def readblocks(self, n, buf):
+        return self.driver.readblocks(n, buf)
+
+    def writeblocks(self, n, buf):
+        return self.driver.writeblocks(n, buf)
+
+    def ioctl(self, op, arg):
+        return self.blocks if op == 4 else self.driver.ioctl(op, arg)
