@@ -1,0 +1,84 @@
+"""How long a lease lasts: erase cycles for a state size, a rate and a number of restarts.
+
+Geometry comes from the ring itself (`edgeckpt.slots`), so that the figures are those of the
+board. Endurance is the datasheet's: 100,000 erase cycles for most SPI NOR (W25Q128JV, revision F,
+section 9.1), 10,000 for most flash inside of microcontrollers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeckpt import BlockLease
+from edgeckpt.slots import SlotRing, blocks_for
+
+_DAYS_PER_YEAR = 365.25
+
+
+class _Geometry:
+    """A device of which nothing but its size is asked."""
+
+    def __init__(self, units: int, erase_unit: int) -> None:
+        self._answers = {4: units, 5: erase_unit}
+
+    def ioctl(self, op: int, arg: int) -> int:
+        return self._answers[op]
+
+
+@dataclass(frozen=True)
+class Wear:
+    """What `estimate()` found. Sizes in bytes, times in days of steady use."""
+
+    slot_bytes: int
+    slots: int
+    checkpoints_per_erase: int
+    erases_per_day: float  # of each erase unit
+    programmed_per_checkpoint: int
+    amplification: float
+    years: float
+
+
+def estimate(
+    size: int,
+    per_day: float,
+    units: int,
+    *,
+    capacity: int | None = None,
+    restarts_per_day: float = 1.0,
+    erase_unit: int = 4096,
+    block_size: int = 256,
+    endurance: int = 100_000,
+) -> Wear:
+    """The wear of a lease of `units` erase units by a state of `size` bytes.
+
+    per_day: checkpoints a day. capacity: bytes that a slot holds, where that was set larger than
+    the state. restarts_per_day: each restart that is followed by a checkpoint costs one erase of
+    a unit more. Raises LeaseError where the lease does not hold two slots in different units,
+    ValueError for what is no size or rate.
+    """
+    for name, value in (("size", size), ("units", units), ("endurance", endurance)):
+        if value < 1:
+            raise ValueError(f"{name}: got {value}, expected 1 or more")
+    if per_day <= 0 or restarts_per_day < 0:
+        raise ValueError(f"rates: got {per_day} and {restarts_per_day}, expected more than 0")
+    if capacity is not None and capacity < size:
+        raise ValueError(f"capacity: got {capacity}, expected at least the size, {size}")
+    lease = BlockLease(
+        _Geometry(units, erase_unit), 0, units, 0, block_size=block_size, erase=True
+    )
+    try:
+        ring = SlotRing(lease, blocks_for(capacity or size, block_size))
+    finally:
+        lease.release()
+    programmed = blocks_for(size, block_size) * block_size
+    group_erases = per_day / ring.per_group + restarts_per_day
+    per_unit = group_erases / ring.groups
+    return Wear(
+        slot_bytes=ring.slot_blocks * block_size,
+        slots=ring.slots,
+        checkpoints_per_erase=ring.per_group,
+        erases_per_day=per_unit,
+        programmed_per_checkpoint=programmed,
+        amplification=programmed / size,
+        years=endurance / per_unit / _DAYS_PER_YEAR,
+    )
