@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from edgeckpt import BlockLease, CheckpointedStageState, LeaseError
 from edgeckpt_host.wear import estimate
 
