@@ -24,6 +24,8 @@ from .port import const
 
 _FULL_SCAN = const(64)  # rings up to this many slots are read whole
 _WITNESSES = const(3)  # neighbours that must agree before a search turns back
+_AHEAD = const(64)  # how far above the newest a torn header's number is looked for
+_WEAK = const(8)  # cells of the number that may be marginal in a header that can turn valid
 _RETRIES = const(3)  # reads of a header block that raise, before it counts as unreadable
 
 SLACK = const(64)  # bytes an encoder may run past a layout block before it looks
@@ -203,12 +205,16 @@ class SlotRing:
             found = self._search({})
             order = [found] if found else self._all()
         for sequence, slot in order:
-            h = self._confirmed(sequence, slot)
+            h = self._confirmed(sequence, slot, 2)
+            intact = h and self.intact(h, slot)
+            if h and not intact:
+                # Corrupt, or what a cut erase left of a slot whose header was never firm.
+                h = self._confirmed(sequence, slot, 16)
             if h and self.newest < 0 and self.corrupt < 0:
                 # Not for one that is not confirmed: its unit is the one to be erased next.
                 self._group = slot // self.per_group
             self.sequence = max(self.sequence, sequence)
-            if h and self.intact(h, slot):
+            if intact:
                 self.newest = slot
                 self.found = h
                 break
@@ -224,16 +230,19 @@ class SlotRing:
         self._resume()
 
     def _claimed(self, erased):
-        # How many numbers after the last one torn headers may carry, but for those in the group
-        # `erased`. Marginal cells may make such a header read valid one day: its number, of
-        # which a cut program has left all ones in place, must not go to another checkpoint.
-        claims = [c for slot, c in self._claims.items() if slot // self.per_group != erased]
-        n = self.sequence
-        for _ in range(len(claims)):
-            if not any(c & (n + 1) == n + 1 for c in claims):
-                break
-            n += 1
-        return n - self.sequence
+        # How many numbers to leave out so that the next is above all that torn headers may
+        # carry, but for those in the group `erased`. Marginal cells may make such a header read
+        # valid one day: then it must be older than what was committed since. A cut program has
+        # left all ones of the number in place, and of a header that can still become valid all
+        # but a few cells are as they are to be.
+        top = 0
+        for slot, claim in self._claims.items():
+            if slot // self.per_group != erased:
+                for n in range(_AHEAD, top, -1):
+                    if _may_be(claim, self.sequence + n):
+                        top = n
+                        break
+        return top
 
     def _all(self):
         found = []
@@ -245,9 +254,9 @@ class SlotRing:
         found.reverse()
         return found
 
-    def _confirmed(self, sequence, slot):
+    def _confirmed(self, sequence, slot, times):
         # Cells of a cut program may read differently each time: one good read is no commit.
-        for _ in range(2):
+        for _ in range(times):
             h = self.read_header(slot)
             if h is None or h.sequence != sequence:
                 return None
@@ -434,6 +443,17 @@ class SlotRing:
         self.lease.doing = "foreign"
         f = self.foreign
         raise CheckpointFailed("foreign", None, describe(f), describe_ring(self))
+
+
+def _may_be(claim, number):
+    extra = claim ^ number
+    if claim & number != number:
+        return False
+    ones = 0
+    while extra and ones <= _WEAK:
+        extra &= extra - 1
+        ones += 1
+    return ones <= _WEAK
 
 
 def describe(h):

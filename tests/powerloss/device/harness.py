@@ -175,16 +175,23 @@ def forget():
     live.clear()
 
 
-def open_stage(geometry, device, next_state):
-    """A restart: the wrapper, and the number of the state restored (-1: there was none)."""
+def open_stage(geometry, device, new, low=0):
+    """A restart: the wrapper, and the number of the state restored (-1: there was none).
+
+    low: the oldest state that is right; where it is -1 a new stage of state `new` is opened.
+    """
     lease = geometry.lease(device)
     try:
         stage = CheckpointedStageState.restore(lease)
     except RestoreFailed as e:
+        if low >= 0:
+            raise Failure("restored nothing: %s" % e)
         if e.reason != "none" and not e.torn:
-            raise
-        # As resume() does: nothing was ever committed.
-        state = bytearray(geometry.state(next_state))
+            if geometry.erases:
+                raise
+            # A torn sector can look like anything: a clear error, and somebody must wipe.
+            lease.wipe()
+        state = bytearray(geometry.state(new))
         return CheckpointedStageState(state, lease, capacity=geometry.size), -1
     n = geometry.number(stage.state)
     if n is None:
@@ -199,7 +206,7 @@ def judge(geometry, chip, low, high, new, prepare=False, device=None):
     """
     device = device or chip
     forget()
-    stage, n = open_stage(geometry, device, new)
+    stage, n = open_stage(geometry, device, new, low)
     if not low <= n <= high:
         raise Failure("restored state %d, expected %d..%d" % (n, low, high))
     proceed(geometry, chip, stage, new, prepare, device)
@@ -257,22 +264,20 @@ def judge_damaged(geometry, chip, high, new):
         n = geometry.number(stage.state)
         if n is None or not 0 <= n <= high:
             raise Failure("restored %r, expected a state of 0..%d" % (n, high))
-        try:
-            proceed(geometry, chip, stage, new, False, chip)
-        except CheckpointFailed as e:
-            if e.reason != "foreign":
-                raise
+        proceed(geometry, chip, stage, new, False, chip)
         return outcome
     state = bytearray(geometry.state(new))
-    stage = CheckpointedStageState(state, lease, capacity=geometry.size)
     try:
+        stage = CheckpointedStageState(state, lease, capacity=geometry.size)
         proceed(geometry, chip, stage, new, False, chip)
     except CheckpointFailed as e:
-        if e.reason != "foreign":
+        if e.reason != "foreign" and e.reason != "read":
             raise
         outcome = "error, wipe"
-        stage.into_block_lease().wipe()
-        stage = CheckpointedStageState(state, geometry.lease(chip), capacity=geometry.size)
+        if stage is not None:
+            lease = stage.into_block_lease()
+        lease.wipe()
+        stage = CheckpointedStageState(state, lease, capacity=geometry.size)
         proceed(geometry, chip, stage, new, False, chip)
     return outcome
 
@@ -310,7 +315,7 @@ def record(geometry, seed, laps=2):
     for n in range(laps * geometry.slots + 2):
         if stage is None or not dice.below(4):
             forget()
-            stage, found = open_stage(geometry, chip, n)
+            stage, found = open_stage(geometry, chip, n, recorder.low)
             if found != n - 1:
                 raise Failure("restored state %d without any fault, expected %d" % (found, n - 1))
         if not dice.below(3):

@@ -123,7 +123,7 @@ def second_records(geometry, chip, records, i, mode, seed):
     geometry.tear(chip, r, mode, Dice("pair %d %s %s" % (i, mode, seed)))
     forget()
     new = r[5] + 1
-    stage, n = open_stage(geometry, chip, new)
+    stage, n = open_stage(geometry, chip, new, r[4])
     if not r[4] <= n <= r[5]:
         raise Failure("restored state %d, expected %d..%d" % (n, r[4], r[5]))
     recorder = chip.faults = Recorder(r[4], new)
@@ -179,7 +179,7 @@ def chain_case(geometry, seed, links, say=say_nothing):
     doubts = 0
     for link in range(links):
         forget()
-        stage, n = open_stage(geometry, chip, high + 1)
+        stage, n = open_stage(geometry, chip, high + 1, low)
         say("restart %d: state %d, right are %d..%d" % (link, n, low, high))
         if not low <= n <= high:
             raise Failure("link %d: restored state %d, expected %d..%d" % (link, n, low, high))
@@ -233,7 +233,7 @@ def cache_case(geometry, seed, how, say=say_nothing):
     low = high = -1
     for link in range(1 + dice.below(6)):
         forget()
-        stage, n = open_stage(geometry, device, high + 1)
+        stage, n = open_stage(geometry, device, high + 1, low)
         say("restart %d: state %d, right are %d..%d" % (link, n, low, high))
         if not low <= n <= high:
             raise Failure("restored state %d, expected %d..%d" % (n, low, high))
