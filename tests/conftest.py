@@ -1,3 +1,3 @@
-"""What all tests share: the interpreters and the emulated board are fixtures in tests/tools."""
+"""What all tests share: interpreters and the emulated board (tests/tools), sums of counts."""
 
-pytest_plugins = ["tests.tools.micropythons"]
+pytest_plugins = ["tests.tools.micropythons", "tests.tools.summary"]

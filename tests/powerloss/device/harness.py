@@ -185,7 +185,7 @@ def open_stage(geometry, device, new, low=0):
         stage = CheckpointedStageState.restore(lease)
     except RestoreFailed as e:
         if low >= 0:
-            raise Failure("restored nothing: %s" % e)
+            raise Failure("restored nothing: %s" % e) from e
         if e.reason != "none" and not e.torn:
             if geometry.erases:
                 raise
