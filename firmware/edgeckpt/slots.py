@@ -355,7 +355,10 @@ class SlotRing:
         at = self.first_block(after)
         end = (self._group + 1) * self._group_blocks
         while at < end:
-            self.lease.read(at, 1, self.block)
+            try:
+                self.lease.read(at, 1, self.block)
+            except (OSError, CheckpointFailed):
+                return
             if not blank(self.buf, self.lease.block_size):
                 return
             at += 1

@@ -1,0 +1,247 @@
+"""Defects of the commit path, as patches: what the tests of this folder must catch.
+
+Each replaces text that must occur exactly once in its file, so that a mutant that no longer fits
+the source fails loudly. `caught_by`: runs of device scripts, any of which must fail.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from runners import FIRMWARE
+
+SINGLE = ("sweep", "single", "3x2", "1", "2")
+SLOTS = ("sweep", "single", "4x1", "1", "2")
+CHAIN = ("sweep", "chain", "3x2", "1", "60", "100")
+CHAIN4 = ("sweep", "chain", "3x4", "1", "60", "100")
+TWO = ("sweep", "chain", "2x4", "1", "60", "100")
+CACHE = ("sweep", "cache", "4x1", "1", "200")
+DAMAGE = ("sweep", "damage", "3x2", "1", "20")
+SECTORS = ("sweep", "chain", "sd2", "1", "40", "100")
+ANSWERS = ("lies", "answers", "3x2")
+SILENT = ("lies", "silent", "3x2")
+CELLS = ("lies", "cells", "3x2", "1", "20")
+PAIRS = ("sweep", "pair", "5x1", "1", "0", "1")
+FLIPS = ("leases", "flips", "3x2")
+MUTATED = ("leases", "mutated", "3x2", "1", "3000")
+# The whole set passes on the module as it is.
+BATTERY = (SINGLE, SLOTS, CHAIN, CHAIN4, TWO, CACHE, DAMAGE, SECTORS, ANSWERS, SILENT, CELLS)
+BATTERY += (PAIRS, FLIPS, MUTATED)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    file: str
+    old: str
+    new: str
+    caught_by: tuple[tuple[str, ...], ...]
+
+    def build(self, folder: Path) -> Path:
+        """A copy of the firmware with this defect below `folder`; what to import from."""
+        shutil.copytree(FIRMWARE / "edgeckpt", folder / "edgeckpt")
+        path = folder / "edgeckpt" / self.file
+        text = path.read_text()
+        assert text.count(self.old) == 1, (
+            f"{self.name}: the patch does not fit {self.file} any more"
+        )
+        path.write_text(text.replace(self.old, self.new))
+        return folder
+
+
+MUTANTS = (
+    Mutant(
+        "header before data",
+        "commit.py",
+        """        self.flush(pos)
+        self.prove()
+        self.commit()
+""",
+        """        held = bytes(self.buf)
+        crc = bytes(self.crc)
+        crc32.update(self.crc, self.buf, 0, pos)
+        self.data_len += pos
+        self.commit()
+        self.data_len -= pos
+        self.crc[:] = crc
+        self.buf[:] = held
+        self.flush(pos)
+        self.prove()
+""",
+        (SINGLE,),
+    ),
+    Mutant(
+        "no read-back of the data",
+        "commit.py",
+        """        self.flush(pos)
+        self.prove()
+""",
+        """        self.flush(pos)
+""",
+        (SILENT,),
+    ),
+    Mutant(
+        "no read-back of the header",
+        "commit.py",
+        "if ring.block != self.header.block:",
+        "if False:",
+        (SILENT,),
+    ),
+    Mutant(
+        "the erase is skipped where the unit reads blank",
+        "slots.py",
+        """        unit = group * self.group_units
+        end = unit + self.group_units
+""",
+        """        unit = group * self.group_units
+        end = unit + self.group_units
+        try:
+            return self._prove_blank(group)
+        except CheckpointFailed:
+            pass
+""",
+        (SINGLE, CHAIN),
+    ),
+    Mutant(
+        "the slot after the newest is used again after a restart",
+        "slots.py",
+        """        self._skip_more = self._claimed(-1)
+        self._claims = {}
+        self._resume()
+""",
+        """        self._claims = {}
+        self._next = self.newest + 1
+        self._limit = (self.newest // self.per_group + 1) * self.per_group
+""",
+        (SINGLE,),
+    ),
+    Mutant(
+        "a header is trusted without its CRC",
+        "header.py",
+        "sound = acc == bytes(buf[60:64])",
+        "sound = True",
+        (SINGLE,),
+    ),
+    Mutant(
+        "the unit of the newest checkpoint is erased",
+        "slots.py",
+        """        if self.newest >= 0 and group == self.newest // self.per_group:
+            group = self._after(group)
+""",
+        """        if self.newest >= 0:
+            group = self.newest // self.per_group
+""",
+        (SINGLE,),
+    ),
+    Mutant(
+        "no sync between data and header",
+        "commit.py",
+        """            self.write(1, pos, self.ring.block)
+        self.ring.lease.sync()
+""",
+        """            self.write(1, pos, self.ring.block)
+""",
+        (CACHE,),
+    ),
+    Mutant(
+        "no sync after the header",
+        "commit.py",
+        """        ring.programs += 1
+        ring.lease.sync()
+""",
+        """        ring.programs += 1
+""",
+        (CACHE,),
+    ),
+    Mutant(
+        "an erase is not read back",
+        "slots.py",
+        """            self.lease.sync()
+            self._prove_blank(group)
+""",
+        """            self.lease.sync()
+""",
+        (ANSWERS, CELLS),
+    ),
+    Mutant(
+        "answers of the device are not looked at",
+        "lease.py",
+        "if r is not None and r is not True and (r is False or r != 0):",
+        "if False:",
+        (ANSWERS,),
+    ),
+    Mutant(
+        "the number of a checkpoint that failed is given again",
+        "commit.py",
+        """        ring.sequence += 1
+        self.header.stamp(self.data_len, ring.sequence, self.slot, self.crc)
+""",
+        """        if ring.newest >= 0:
+            ring.sequence = ring.read_header(ring.newest).sequence
+        ring.sequence += 1
+        self.header.stamp(self.data_len, ring.sequence, self.slot, self.crc)
+""",
+        (ANSWERS,),
+    ),
+    Mutant(
+        "the number of a torn header is given again",
+        "slots.py",
+        "        self.sequence += self._skip\n",
+        "",
+        (PAIRS,),
+    ),
+    Mutant(
+        "a slot that failed is handed out again",
+        "slots.py",
+        """        self._next += 1
+        return self._next - 1
+""",
+        """        return self._next
+""",
+        (SINGLE, ANSWERS),
+    ),
+    Mutant(
+        "the data CRC is not checked",
+        "slots.py",
+        'return int.from_bytes(acc, "little") == h.data_crc',
+        "return True",
+        (DAMAGE,),
+    ),
+    Mutant(
+        "the newest is the last slot, not the highest sequence",
+        "slots.py",
+        """        found.sort()
+        found.reverse()
+""",
+        """        found.sort(key=lambda x: x[1])
+        found.reverse()
+""",
+        (SINGLE,),
+    ),
+    Mutant(
+        "one good read of a header is a commit",
+        "stage.py",
+        "        h = ring.found\n",
+        """        h = ring.read_header(slot)
+        if h is None:
+            raise RestoreFailed("header", None, "a")
+""",
+        (SINGLE, CHAIN),
+    ),
+    Mutant(
+        "the corrupt newest is passed over without a word",
+        "stage.py",
+        "if ring.newest < 0 or ring.corrupt >= 0 and not fallback:",
+        "if ring.newest < 0:",
+        (FLIPS,),
+    ),
+    Mutant(
+        "the lease id is not compared",
+        "slots.py",
+        "if h.lease_id != self.lease.id_bytes:",
+        "if False:",
+        (MUTATED,),
+    ),
+)
