@@ -104,7 +104,7 @@ def structured(tally, geometry):
     stage = CheckpointedStageState(RECORD, lease, SCHEMA, capacity=geometry.block)
     stage.checkpoint()
     base = geometry.before * geometry.unit
-    size = 3 + 6 + 6  # count, gains as varints of 1 + 1 + 3 bytes and name, at least
+    size = 3 + 5 + 6  # count; gains: varints of 1, 1, 3 bytes; name: its length and 5 bytes
     saved = chip.save()
     spots = list(range(HEADER + len(SCHEMA)))
     spots += list(range(geometry.block, geometry.block + size))
@@ -183,8 +183,10 @@ def m_random(geometry, chip, a, b, dice):
 
 
 def m_foreign(geometry, chip, a, b, dice):
-    # A whole checkpoint of another lease, at the same place of the same geometry.
-    chip.data[a:b] = geometry.foreign
+    # One unit or all of another lease, at the same place of the same geometry.
+    at = dice.below(geometry.units) * geometry.unit
+    end = dice.pick((at + geometry.unit, b - a))
+    chip.data[a + at : a + end] = geometry.foreign[at:end]
 
 
 MUTATIONS = (
