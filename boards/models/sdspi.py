@@ -342,6 +342,11 @@ class SDCardModel:
             self._app = False
             self._answer(CRC_ERROR)
             return
+        if (self._write >= 0 or self._read >= 0) and index not in (0, 12, 13):
+            # 4.8, Table 4-34: in the data and receive states nothing else is legal
+            self._note("CMD%d in the middle of a transfer" % index)
+            self._answer(ILLEGAL)
+            return
         app, self._app = self._app, False
         name = "_acmd%d" if app else "_cmd%d"
         if self._idle and name % index not in _IN_IDLE:

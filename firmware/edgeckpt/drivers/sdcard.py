@@ -454,15 +454,18 @@ class SDCard:
         self.response = b & 0x1F if b != 0xFF else b
 
     def _refused(self, token):
+        # The card status says more, where the card knows more, and reading clears it.
         response = self.response
-        if response == 0xFF or not response & 1 or response & 0x10:
-            if not self._present():
-                self._gone()
         if token == _START_MULTIPLE:
             self._stop()
-        self._status()  # says more, where the card knows more
-        self.ready = True
-        raise OSError(_EIO, "write refused: data response %02X, expected 05" % response)
+        self.ready = self._present()
+        if not self.ready:
+            self._gone()
+        raise OSError(
+            _EROFS if self.r2 & _WP_VIOLATION else _EIO,
+            "write refused: data response %02X, expected 05; card status %02X"
+            % (response, self.r2),
+        )
 
     def _settle(self, us):
         n = self.polls
