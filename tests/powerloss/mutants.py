@@ -51,7 +51,7 @@ class Mutant:
         return folder
 
 
-MUTANTS = (
+MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "header before data",
         "commit.py",
@@ -228,132 +228,6 @@ MUTANTS = (
         if h is None:
             raise RestoreFailed("header", None, "a")
         self._adopt(*_read(ring, h, ring.newest, schema, into))
-""",
-        (SINGLE, CHAIN),
-    ),
-    Mutant(
-        "the slot after the newest is used again after a restart",
-        "slots.py",
-        """        self._skip_more = self._claimed(-1)
-        self._claims = {}
-        self._resume()
-""",
-        """        self._claims = {}
-        self._next = self.newest + 1
-        self._limit = (self.newest // self.per_group + 1) * self.per_group
-""",
-        (SINGLE,),
-    ),
-    Mutant(
-        "a header is trusted without its CRC",
-        "header.py",
-        "sound = acc == bytes(buf[60:64])",
-        "sound = True",
-        (SINGLE,),
-    ),
-    Mutant(
-        "the unit of the newest checkpoint is erased",
-        "slots.py",
-        """        if self.newest >= 0 and group == self.newest // self.per_group:
-            group = self._after(group)
-""",
-        """        if self.newest >= 0:
-            group = self.newest // self.per_group
-""",
-        (SINGLE,),
-    ),
-    Mutant(
-        "no sync between data and header",
-        "commit.py",
-        """            self.write(1, pos, self.ring.block)
-        self.ring.lease.sync()
-""",
-        """            self.write(1, pos, self.ring.block)
-""",
-        (CACHE,),
-    ),
-    Mutant(
-        "no sync after the header",
-        "commit.py",
-        """        ring.programs += 1
-        ring.lease.sync()
-""",
-        """        ring.programs += 1
-""",
-        (CACHE,),
-    ),
-    Mutant(
-        "an erase is not read back",
-        "slots.py",
-        """            self.lease.sync()
-            self._prove_blank(group)
-""",
-        """            self.lease.sync()
-""",
-        (ANSWERS, CELLS),
-    ),
-    Mutant(
-        "answers of the device are not looked at",
-        "lease.py",
-        "if r is not None and r is not True and (r is False or r != 0):",
-        "if False:",
-        (ANSWERS,),
-    ),
-    Mutant(
-        "the number of a checkpoint that failed is given again",
-        "commit.py",
-        """        ring.sequence += 1
-        self.header.stamp(self.data_len, ring.sequence, self.slot, self.crc)
-""",
-        """        if ring.newest >= 0:
-            ring.sequence = ring.read_header(ring.newest).sequence
-        ring.sequence += 1
-        self.header.stamp(self.data_len, ring.sequence, self.slot, self.crc)
-""",
-        (ANSWERS,),
-    ),
-    Mutant(
-        "the number of a torn header is given again",
-        "slots.py",
-        "        self.sequence += self._skip\n",
-        "",
-        (PAIRS,),
-    ),
-    Mutant(
-        "a slot that failed is handed out again",
-        "slots.py",
-        """        self._next += 1
-        return self._next - 1
-""",
-        """        return self._next
-""",
-        (SINGLE, ANSWERS),
-    ),
-    Mutant(
-        "the data CRC is not checked",
-        "slots.py",
-        'return int.from_bytes(acc, "little") == h.data_crc',
-        "return True",
-        (DAMAGE,),
-    ),
-    Mutant(
-        "the newest is the last slot, not the highest sequence",
-        "slots.py",
-        """        found.sort()
-        found.reverse()
-""",
-        """        found.sort(key=lambda x: x[1])
-        found.reverse()
-""",
-        (SINGLE,),
-    ),
-    Mutant(
-        "one good read of a header is a commit",
-        "stage.py",
-        "        h = ring.found\n",
-        """        h = ring.read_header(slot)
-        if h is None:
-            raise RestoreFailed("header", None, "a")
 """,
         (SINGLE, CHAIN),
     ),
