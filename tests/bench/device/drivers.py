@@ -181,11 +181,12 @@ class Bench:
         self.clock = Clock()
         self.bus = SPI(self.clock)
         self.medium = medium
-        if medium == "nor":
+        if medium.startswith("nor"):
             chip = W25Q(1 << 20, self.clock, array=NorChip(1 << 20))
-            driver = SPINor(self.bus, Pin(self.bus, chip), clock=self.clock)
+            size = int(medium[3:] or 4) * 1024
+            driver = SPINor(self.bus, Pin(self.bus, chip), clock=self.clock, erase_size=size)
             self.device, self.minimum = CountedFlash(driver), nor_minimum
-            self.blocks = 256
+            self.blocks = (1 << 20) // size
         else:
             chip = SDCardModel(2048, self.clock)
             cs = Pin(self.bus, chip)
@@ -218,8 +219,8 @@ class Bench:
 
     def run(self, write, blocks):
         buf = bytearray(blocks * 512)
-        if self.medium == "nor":
-            for n in range(blocks // 8):
+        if self.medium.startswith("nor"):
+            for n in range((blocks * 512 - 1) // self.device.size + 1):
                 self.device.ioctl(6, n)
             if write:
                 return self.measure(lambda: self.device.writeblocks(0, buf, 0))
@@ -239,7 +240,13 @@ rows = (
 line = "%-24s %-16s %9d %8d %9d %8.3f %9.1f"
 print("%-24s %-16s %9s %8s %9s %8s %9s" % ("", "", "bytes", "calls", "minimum", "ratio", "ms"))
 for name, row in rows:
-    for medium, label in (("nor", "SPINor"), ("sd", "SDCard"), ("library", "as sdcard.py")):
+    for medium, label in (
+        ("nor", "SPINor"),
+        ("nor32", "SPINor, 32 KiB"),
+        ("nor64", "SPINor, 64 KiB"),
+        ("sd", "SDCard"),
+        ("library", "as sdcard.py"),
+    ):
         used, calls, ms, least = row(Bench(medium))
         print(line % (name, label, used, calls, least, used / least, ms))
         if medium != "library":
