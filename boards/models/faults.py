@@ -57,9 +57,12 @@ class Dice:
         self._pool = b""
 
     def _bytes(self, n):
-        while len(self._pool) < n:
-            self._count += 1
-            self._pool += sha256(self._key + b"/%d" % self._count).digest()
+        if len(self._pool) < n:
+            parts = [self._pool]
+            for _ in range((n - len(self._pool) + 31) // 32):
+                self._count += 1
+                parts.append(sha256(self._key + b"/%d" % self._count).digest())
+            self._pool = b"".join(parts)
         out = self._pool[:n]
         self._pool = self._pool[n:]
         return out

@@ -199,11 +199,12 @@ class SlotRing:
         CheckpointFailed `read` where no header at all can be read.
         """
         self._forget()
-        if self.slots <= _FULL_SCAN:
-            order = self._all()
+        seen = {}
+        order = []
+        if self.slots > _FULL_SCAN:
+            self._find_next(order, seen)
         else:
-            found = self._search({})
-            order = [found] if found else self._all()
+            order = self._all()
         for sequence, slot in order:
             h = self._confirmed(sequence, slot, 2)
             intact = h and self.intact(h, slot)
@@ -220,8 +221,8 @@ class SlotRing:
                 break
             if h and self.corrupt < 0:
                 self.corrupt = slot
-            if len(order) == 1:
-                order.extend([other for other in self._all() if other != order[0]])
+            if seen and (sequence, slot) == order[-1]:
+                self._find_next(order, seen)
         if self.unreadable >= self.slots:
             raise CheckpointFailed("read", 0, "no header of %d can be read" % self.slots)
         self._skip = self._claimed(self._following())
@@ -265,6 +266,18 @@ class SlotRing:
     def history(self):
         """All valid headers of this ring as (sequence, slot), newest first. Reads every header."""
         return self._all()
+
+    def _find_next(self, order, seen):
+        # Append the newest slot but for those in `order`; give up searching after a few.
+        if len(order) < _WITNESSES:
+            for _, slot in order:
+                seen[slot] = 0
+            found = self._search(seen)
+            if found:
+                order.append(found)
+                return
+        seen.clear()
+        order.extend([other for other in self._all() if other not in order])
 
     def _search(self, seen):
         # (sequence, slot) of the newest header; `seen` keeps the sequences read on the way.
