@@ -36,10 +36,12 @@ OFF_THE_PATH = {
     "schema.py": {"<listcomp>", "type"},
     "port.py": {"byte_view"},
     "slots.py": {
-        "<listcomp>",
         "__init__",
+        "_claimed",
+        "_find_next",
         "_last_group",
         "_last_slot",
+        "_resume",
         "_search",
         "probe",
         "read_data",
