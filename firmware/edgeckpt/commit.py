@@ -125,7 +125,7 @@ class SlotWriter:
         if ring.block != self.header.block:
             ring.lease.doing = "header-verify"
             raise CheckpointFailed("header-verify", self.slot)
-        ring.newest = self.slot
+        ring.committed(self.slot)
 
 
 def _hex(crc):

@@ -91,6 +91,7 @@ class SlotRing:
         self.unreadable = 0
         self.foreign = None
         self._group = self.groups - 1  # the group touched last
+        self._home = self._group  # the group of the last commit
         self._next = 0  # next slot of the virgin range
         self._limit = 0  # its end; the range is empty unless _next < _limit
 
@@ -213,7 +214,7 @@ class SlotRing:
                 h = self._confirmed(sequence, slot, 16)
             if h and self.newest < 0 and self.corrupt < 0:
                 # Not for one that is not confirmed: its unit is the one to be erased next.
-                self._group = slot // self.per_group
+                self._group = self._home = slot // self.per_group
             self.sequence = max(self.sequence, sequence)
             if intact:
                 self.newest = slot
@@ -292,7 +293,7 @@ class SlotRing:
                 best = found
             # The frontier: a unit whose first slot was given up, or one skipped as worn out.
             newer = -1
-            for i in range(1, _WITNESSES):
+            for i in range(1, _WITNESSES + 1):
                 g = (group + i) % self.groups
                 found = self._last_slot(g * self.per_group, min(self.per_group, _WITNESSES), seen)
                 if found and (best is None or found > best):
@@ -352,7 +353,7 @@ class SlotRing:
     def protect(self, slot):
         """Take `slot` for the newest, whatever it holds: its unit will not be erased."""
         self.newest = slot
-        self._group = slot // self.per_group
+        self._group = self._home = slot // self.per_group
         self.foreign = None
 
     def _resume(self):
@@ -420,11 +421,20 @@ class SlotRing:
         return self._next - 1
 
     def _following(self):
-        # The group that is erased next: not that of the newest checkpoint.
+        # The group that is erased next: not that of the newest checkpoint, and on rings that are
+        # searched not so far from the last commit that the search would not see it.
         group = self._after(self._group)
+        if self.slots > _FULL_SCAN and self.newest >= 0:
+            if (group - self._home) % self.groups > _WITNESSES:
+                group = self._after(self._home)
         if self.newest >= 0 and group == self.newest // self.per_group:
             group = self._after(group)
         return group
+
+    def committed(self, slot):
+        """`slot` holds the newest checkpoint now."""
+        self.newest = slot
+        self._home = slot // self.per_group
 
     def _after(self, group):
         group += 1
