@@ -40,9 +40,9 @@ class Console:
     def __call__(self, data: bytes) -> None:
         self.text += data
 
-    def last(self, word: str) -> list[int]:
-        """The numbers of the last whole line that begins with `word`."""
-        for line in reversed(self.text.split(b"\n")[:-1]):
+    def last(self, word: str, start: int = 0) -> list[int]:
+        """The numbers of the last whole line, from `start` on, that begins with `word`."""
+        for line in reversed(self.text[start:].split(b"\n")[:-1]):
             fields = line.split()
             if fields[:1] == [word.encode()]:
                 return [int(n) for n in fields[1:]]
@@ -112,9 +112,8 @@ def main() -> int:
             print(f"   POWER CUT while it was writing sample {saving}; sample {saved} was saved.")
             before = len(console.text)
             a.power_on()
-            wait("restart", lambda: b"resumed" in console.text[before:])
-            wait("restart", lambda: console.last("resumed") != [])
-            resumed = console.last("resumed")[1]
+            wait("restart", lambda: len(console.last("resumed", before)) == 2)
+            resumed = console.last("resumed", before)[1]
             print(f"   Power is back: it goes on from sample {resumed}. Nothing was lost.")
             if resumed not in (saved, saving):
                 print(f"demo: FAILED: resumed {resumed}, expected {saved} or {saving}")
