@@ -24,6 +24,13 @@ def is_good(answer):
     return answer is None or answer is True or answer is not False and answer == 0
 
 
+def said(answer):
+    """For the table: how it was answered."""
+    if isinstance(answer, Exception):
+        return "raised"
+    return "answered " + ("None, 0 or True" if is_good(answer) else "False, -5, 1 or 'done'")
+
+
 def prepared(geometry, count):
     """A chip with `count` checkpoints (states 0..count-1), saved."""
     # Full of junk, so that an erase that was not done shows; what a chip that does not erase
@@ -128,9 +135,8 @@ def one_answer(tally, geometry, chip, saved, case):
     answer = case[-1]
     try:
         returned = answer_case(geometry, chip, saved, *case)
-        tally.count(
-            "%s %s, answer %r: %s" % (case[2], case[5], answer, "durable" if returned else "error")
-        )
+        outcome = "durable" if returned else "error"
+        tally.count("%s %s, %s: %s" % (case[2], case[5], said(answer), outcome))
     except WRONG + (RuntimeError,) as e:
         tally.wrong("answers:%s:%r" % (geometry.name, case), e)
         chip.violations.clear()
@@ -149,7 +155,7 @@ def restores(tally, geometry, chip, saved, count):
             for last in (at, at + 1, 1 << 20):
                 try:
                     outcome = restore_case(geometry, chip, saved, count, at, last, answer)
-                    tally.count("read while restoring, answer %r: %s" % (answer, outcome))
+                    tally.count("read while restoring, %s: %s" % (said(answer), outcome))
                 except WRONG + (RuntimeError,) as e:
                     case = "restores:%s:%r" % (geometry.name, (count, at, last, answer))
                     tally.wrong(case, e)
