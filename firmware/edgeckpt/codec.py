@@ -18,7 +18,7 @@ from collections import OrderedDict
 from struct import calcsize, pack_into, unpack_from
 
 from . import crc32
-from .errors import Catch, DecodeError, EncodeError, SchemaError
+from .errors import Catch, DecodeError, EdgeError, EncodeError, SchemaError
 from .loops import copy, strlen, utf8, varint, zigzag
 from .port import byte_view, const
 from .schema import INTS, parse
@@ -719,7 +719,9 @@ class Codec:
 
     def _fail(self, state):
         error = self._caught.take()
-        explain(self.tree, state, "")
+        # What the device, or a Ctrl-C, raised inside the sink says nothing about the state.
+        if isinstance(error, Exception) and not isinstance(error, (EdgeError, OSError)):
+            explain(self.tree, state, "")
         raise error
 
     def decode(self, buf, end, into=None):
@@ -782,6 +784,15 @@ def _merged(t, value, old):
 # Why a state does not encode: slow, and only asked then
 
 
+def _has_len(v):
+    # Not by hasattr: MicroPython's lists and buffers have no __len__ to be seen.
+    try:
+        len(v)
+    except TypeError:
+        return False
+    return True
+
+
 def explain(t, v, path):
     """EncodeError for the first field of `v` that does not fit `t`; returns if all fit."""
     kind = t.kind
@@ -814,7 +825,7 @@ def explain(t, v, path):
                 bad("None or a tuple of one, (x,)")
             explain(t.inner, v[0] if t.marked else v, path)
     elif kind in ("seq", "array", "bytes"):
-        if isinstance(v, (str, dict, int, float)) or v is None or not hasattr(v, "__len__"):
+        if isinstance(v, (str, dict)) or not _has_len(v):
             bad("a list or a buffer")
         if kind == "array" and len(v) != t.count:
             bad("%d items, not %d" % (t.count, len(v)))

@@ -16,6 +16,7 @@ from boards.models import faults, ram  # noqa: E402
 Job = tuple[str, tuple[str, ...]]
 
 SMALL = ("3x2", "2x2", "3x4", "2x4", "4x1", "3x1", "2x1", "3by2", "5x1")
+CODEC = ("codec3x1", "codec3x2")
 SECTORS = ("sd4", "sd3", "sd2")
 
 
@@ -30,6 +31,9 @@ def jobs(full: bool) -> list[Job]:
         for name in SMALL:
             add("cpython", "single", name, history, 16)
             add("micropython", "single", name, history, 2)
+        for name in CODEC:
+            add("cpython", "single", name, history, 1)
+            add("micropython", "single", name, history, 1)
         add("cpython", "single", "3x8", history, 4)
         add("cpython", "single", "2by2", history, 1)
         add("micropython", "single", "3x8", history, 1)
@@ -45,6 +49,10 @@ def jobs(full: bool) -> list[Job]:
         for name, parts in [*pairs, ("3by2", 4)] if full else pairs:
             for part in range(parts):
                 add("cpython", "pair", name, history, part, parts)
+    for name in CODEC:
+        add("cpython", "chain", name, 1, 10, 300)
+        add("micropython", "chain", name, 1, 5, 300)
+        add("micropython", "cache", name, 1, 60)
     for name in (*SMALL, *SECTORS):
         for seed in range(1, 11 if full else 2):
             add("cpython", "chain", name, seed, 135, 300)

@@ -21,8 +21,8 @@ def lies(on: str, *words: object) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     ("on", "geometry"),
-    [("cpython", g) for g in ("3x2", "4x1", "2x4", "3by2", "sd3", "sd4")]
-    + [("micropython", g) for g in ("3x2", "4x1", "sd3")],
+    [("cpython", g) for g in ("3x2", "4x1", "2x4", "3by2", "codec3x1", "sd3", "sd4")]
+    + [("micropython", g) for g in ("3x2", "codec3x1", "sd3")],
 )
 def test_every_answer_at_every_call(on, geometry, record_property):
     cases = lies(on, "answers", geometry)

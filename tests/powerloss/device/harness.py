@@ -71,6 +71,10 @@ class Geometry:
             self._numbers[s] = n
         return s
 
+    def open_new(self, lease, n):
+        """A stage of a lease that has no checkpoint yet, holding state `n`."""
+        return CheckpointedStageState(bytearray(self.state(n)), lease, capacity=self.size)
+
     def number(self, state):
         """The number of the state, or None if there is no such state."""
         return self._numbers.get(bytes(state))
@@ -120,6 +124,30 @@ class Geometry:
             cut_program(chip, at, data, mode, dice)
 
 
+class CodecGeometry(Geometry):
+    """States are lists of `count` u16, encoded by the codec block by block, with a schema."""
+
+    def __init__(self, name, unit, block, units, count):
+        self.count = count
+        self.schema = "[u16;%d]" % count
+        Geometry.__init__(self, name, unit, block, units, 3 * count)  # 3 bytes: longest varint
+
+    def state(self, n):
+        s = self._states.get(n)
+        if s is None:
+            raw = Dice("state %d" % n).bits(16 * self.count).to_bytes(2 * self.count, "little")
+            s = [raw[i] | (raw[i + 1] << 8 & 0x3FFF) for i in range(0, len(raw), 2)]
+            self._states[n] = s
+            self._numbers[tuple(s)] = n
+        return s
+
+    def number(self, state):
+        return self._numbers.get(tuple(state))
+
+    def open_new(self, lease, n):
+        return CheckpointedStageState(list(self.state(n)), lease, self.schema)
+
+
 class SectorGeometry(Geometry):
     """A lease on a medium that overwrites in place: `sectors` of 512 bytes, states of `size`."""
 
@@ -163,6 +191,8 @@ for g in (
     Geometry("5x1", 512, 256, 5, 200),
     Geometry("3x8", 4096, 256, 3, 100),
     Geometry("2by2", 4096, 256, 4, 4000),  # two slots of two units each
+    CodecGeometry("codec3x1", 512, 128, 3, 100),
+    CodecGeometry("codec3x2", 1024, 128, 3, 60),
     SectorGeometry("sd4", 12, 900),  # 4 slots of 3 sectors
     SectorGeometry("sd3", 6, 100),
     SectorGeometry("sd2", 6, 1024),
@@ -191,8 +221,7 @@ def open_stage(geometry, device, new, low=0):
                 raise
             # A torn sector can look like anything: a clear error, and somebody must wipe.
             lease.wipe()
-        state = bytearray(geometry.state(new))
-        return CheckpointedStageState(state, lease, capacity=geometry.size), -1
+        return geometry.open_new(lease, new), -1
     n = geometry.number(stage.state)
     if n is None:
         raise Failure("restored bytes that were never passed to checkpoint()")
@@ -266,9 +295,8 @@ def judge_damaged(geometry, chip, high, new):
             raise Failure("restored %r, expected a state of 0..%d" % (n, high))
         proceed(geometry, chip, stage, new, False, chip)
         return outcome
-    state = bytearray(geometry.state(new))
     try:
-        stage = CheckpointedStageState(state, lease, capacity=geometry.size)
+        stage = geometry.open_new(lease, new)
         proceed(geometry, chip, stage, new, False, chip)
     except CheckpointFailed as e:
         if e.reason != "foreign" and e.reason != "read":
@@ -277,7 +305,7 @@ def judge_damaged(geometry, chip, high, new):
         if stage is not None:
             lease = stage.into_block_lease()
         lease.wipe()
-        stage = CheckpointedStageState(state, lease, capacity=geometry.size)
+        stage = geometry.open_new(lease, new)
         proceed(geometry, chip, stage, new, False, chip)
     return outcome
 
