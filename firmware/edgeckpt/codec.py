@@ -24,7 +24,7 @@ from .port import byte_view, const
 from .schema import INTS, parse
 
 SLACK = const(64)  # bytes an encoder may run past sink.mark (docs/design.md, "Sink")
-_MAX_UNITS = const(65536)  # items of a Vec whose items take no bytes
+_MAX_UNITS = const(16384)  # items that take no bytes, in all of one value
 _USIZE = 64 if calcsize("P") == 8 else 32  # bits of a length, as in the crate
 
 
@@ -307,6 +307,7 @@ class _Reader:
         self.buf = buf
         self.end = end
         self.at = 0
+        self.units = _MAX_UNITS
         self.path = []
 
     def fail(self, why):
@@ -343,6 +344,14 @@ class _Reader:
 
     def length(self):
         return self.varint(_USIZE)
+
+    def items(self, n, least):
+        # n items of at least `least` bytes follow; those of none are bounded by their number.
+        if least == 0:
+            self.units -= n
+            if self.units < 0:
+                self.fail("%d items of no bytes, expected at most %d in all" % (n, _MAX_UNITS))
+        return n
 
 
 def _get_bool(t, r):
@@ -464,15 +473,9 @@ def _get_option(t, r):
 
 
 def _get_seq(t, r):
-    start = r.at
-    n = r.length()
     if t.octets:
-        at = r.take(n)
-        return bytes(r.buf[at : r.at])
-    if t.inner.least == 0 and n > _MAX_UNITS:
-        r.at = start
-        r.fail("%d items of no bytes, expected at most %d" % (n, _MAX_UNITS))
-    return _get_items(t, r, n)
+        return _get_bytes(t, r)
+    return _get_items(t, r, r.items(r.length(), t.inner.least))
 
 
 def _get_items(t, r, n):
@@ -486,7 +489,7 @@ def _get_items(t, r, n):
 
 
 def _get_array(t, r):
-    return _get_items(t, r, t.count)
+    return _get_items(t, r, r.items(t.count, t.inner.least))
 
 
 def _get_tuple(t, r):
@@ -508,11 +511,8 @@ def _get_struct(t, r):
 
 
 def _get_map(t, r):
-    n = r.length()
-    if t.least_pair == 0 and n > _MAX_UNITS:
-        r.fail("%d pairs of no bytes, expected at most %d" % (n, _MAX_UNITS))
     pairs = []
-    for i in range(n):
+    for i in range(r.items(r.length(), t.least_pair)):
         r.path.append("[%d]" % i)
         k = t.items[0].get(t.items[0], r)
         pairs.append((k, t.items[1].get(t.items[1], r)))
@@ -728,7 +728,10 @@ class Codec:
         """The value that exactly buf[0:end] encodes. DecodeError; reason `trailing` if there is
         more. into: an object, dict, list or buffer that takes the value (its own shape)."""
         r = _Reader(buf, end)
-        value = self.tree.get(self.tree, r)
+        try:
+            value = self.tree.get(self.tree, r)
+        except MemoryError:
+            r.fail("no memory for the value")
         if r.at != end:
             raise DecodeError("trailing", "the value", end - r.at, offset=r.at)
         return value if into is None else merge(self.tree, value, into)

@@ -128,3 +128,20 @@ def same(a, b):
     if isinstance(a, dict):
         return len(a) == len(b) and all([k in b and same(a[k], b[k]) for k in a])
     return type(a) is type(b) and a == b
+
+
+def canonical(v):
+    """A value as text that is the same on every interpreter: floats by their bits."""
+    if isinstance(v, float):
+        return "f" + "".join(["%02x" % b for b in struct.pack(">d", v)])
+    if isinstance(v, (bytes, bytearray)):
+        return "x" + "".join(["%02x" % b for b in v])
+    if isinstance(v, str):
+        return "s" + ",".join(["%x" % ord(c) for c in v])
+    if isinstance(v, dict):
+        parts = ["%s=%s" % (canonical(k), canonical(v[k])) for k in v]
+        return "{%s}" % ";".join(sorted(parts))
+    if isinstance(v, (list, tuple)):
+        mark = "[%s]" if isinstance(v, list) else "(%s)"
+        return mark % ";".join([canonical(x) for x in v])
+    return "%r" % (v,)
