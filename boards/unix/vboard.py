@@ -17,6 +17,7 @@ without a reader must not stop the board for good, and the port must outlive a r
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import re
 import select
@@ -36,6 +37,7 @@ CHIP_SIZE = 1 << 20
 _RAW_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 _HOLD = 0.5  # seconds that output waits for a reader before it is dropped, as in TinyUSB
 _BACKLOG = 4096
+_LAG = 0.02  # a ring may be full for so long: the board's process is not always on a core
 
 
 class VirtualBoard:
@@ -48,6 +50,8 @@ class VirtualBoard:
     module: False leaves edgeckpt off the board's path (a board without the module).
     speed: per cent of the chip's typical times that flash operations take (0: none).
     grain: bytes of a program or erase that reach the file in one piece (0: all).
+    baud, ring: a UART of that speed (8N1) whose receive ring of `ring` bytes drops what comes
+        while it is full; 0: as USB, without a limit, holding back. `dropped` counts them.
     env: more environment variables for the program on the board (`os.getenv`).
 
     Use as a context manager, or call `power_on()` and `close()`.
@@ -64,6 +68,8 @@ class VirtualBoard:
         module: bool = True,
         speed: int = 0,
         grain: int = 0,
+        baud: int = 0,
+        ring: int = 256,
         heap: str = "8M",
         env: dict[str, str] | None = None,
     ) -> None:
@@ -99,14 +105,23 @@ class VirtualBoard:
         self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._inner = -1
+        self._inner_name = ""
         self._to_board = bytearray()
         self._to_host = bytearray()
+        self._line = bytearray()  # of a UART: on its way
         self._stalled = 0.0
         self._hold_until = 0.0
         self._raw = False  # the REPL is in raw mode
         self._mute = b""  # output is dropped up to this text
         self._tail = b""
         self._closing = False
+        self._rate = baud / 10
+        self._tick = min(0.001, 16 / self._rate) if baud else 0.001
+        self._ring = ring
+        self._free = [0.0, 0.0]  # until when the line has carried, to the board and back
+        self._busy = [False, False]
+        self._full_since = 0.0
+        self.dropped = 0
         self.starts = 0
         self.on_output: Callable[[bytes], None] | None = None
         self._thread = threading.Thread(target=self._relay, daemon=True)
@@ -134,6 +149,11 @@ class VirtualBoard:
                 return
             process.kill()
             process.wait()
+            try:
+                while data := os.read(self._inner, 65536):
+                    self._emit(data)  # what had left the board
+            except OSError:
+                pass
             self._drop()
 
     def power_cycle(self) -> None:
@@ -171,6 +191,7 @@ class VirtualBoard:
             cwd=self.chip.resolve().parent,  # the board's file system
             env={**self._env, "VBOARD_APP": app},
         )
+        self._inner_name = os.ttyname(slave)
         os.close(slave)
         os.set_blocking(inner, False)
         self._inner = inner
@@ -182,6 +203,7 @@ class VirtualBoard:
         os.write(self._wake_w, b"x")
 
     def _drop(self) -> None:
+        self._line.clear()
         if self._inner >= 0:
             os.close(self._inner)
             self._inner = -1
@@ -219,12 +241,19 @@ class VirtualBoard:
             reads = [self._outer, self._wake_r]
             if inner >= 0 and len(self._to_host) < _BACKLOG:
                 reads.append(inner)
-            writes = [self._outer] if self._to_host else []
-            held = time.monotonic() < self._hold_until
+            writes = [self._outer] if self._to_host and not self._rate else []
+            now = time.monotonic()
+            held = now < self._hold_until
+            paced = self._rate > 0 and bool(self._line or self._to_board or self._to_host)
+            if self._rate:
+                reads = [fd for fd in reads if fd != self._outer or len(self._line) < 64]
             if self._to_board and inner >= 0 and not held:
                 writes.append(inner)
             try:
-                ready, writable, _ = select.select(reads, writes, [], 0.002 if held else _HOLD / 2)
+                if paced:
+                    writes = []
+                pause = self._tick if paced else 0.001 if held else _HOLD / 2
+                ready, writable, _ = select.select(reads, writes, [], pause)
                 self._step(inner, ready, writable)
             except (OSError, ValueError):
                 continue  # the descriptor of a board that has just lost its power
@@ -233,18 +262,25 @@ class VirtualBoard:
         if self._wake_r in ready:
             os.read(self._wake_r, 64)
         if self._outer in ready:
-            self._to_board += os.read(self._outer, 65536)
-            if self._inner < 0:
-                self._to_board.clear()  # nobody there
+            data = os.read(self._outer, 65536)
+            if self._inner >= 0:  # else nobody is there
+                (self._line if self._rate else self._to_board).extend(data)
         if inner >= 0 and inner == self._inner:
+            if self._line:
+                self._carry(inner)
             if self._to_board and time.monotonic() >= self._hold_until:
                 self._feed(inner)
             elif self._hold_until and not self._isig(inner):
                 self._hold_until = 0.0
             if inner in ready:
                 self._take(inner)
-        if self._outer in writable:
-            del self._to_host[: os.write(self._outer, self._to_host)]
+        if self._outer in writable or self._rate and self._to_host:
+            n = self._due(1) if self._rate else len(self._to_host)
+            try:
+                n = os.write(self._outer, self._to_host[:n]) if n else 0
+            except BlockingIOError:
+                pass  # a UART does not wait for a reader
+            del self._to_host[:n]
             self._stalled = 0.0
         elif self._to_host:
             now = time.monotonic()
@@ -253,15 +289,21 @@ class VirtualBoard:
                 self._to_host.clear()
 
     def _take(self, inner: int) -> None:
-        try:
-            data = os.read(inner, 65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._ended()
-            return
+        with self._lock:
+            if inner != self._inner:
+                return
+            try:
+                data = os.read(inner, 65536)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if data:
+                self._emit(data)
+            else:
+                self._ended()
+
+    def _emit(self, data: bytes) -> None:
         if self._mute:
             data = self._tail + data
             before, found, after = data.partition(self._mute)
@@ -288,18 +330,58 @@ class VirtualBoard:
     def _isig(self, fd: int) -> bool:
         return bool(termios.tcgetattr(fd)[3] & termios.ISIG)
 
-    def _feed(self, inner: int) -> None:
-        if not self._isig(inner):
-            n = len(self._to_board)
+    def _due(self, way: int) -> int:
+        # How many bytes the UART's line has carried since it was last asked.
+        waiting = self._to_host if way else self._line
+        now = time.monotonic()
+        if not self._busy[way]:
+            self._free[way] = now  # an idle line has nothing to make up for
+        n = min(len(waiting), int((now - self._free[way]) * self._rate))
+        self._free[way] += n / self._rate
+        self._busy[way] = n < len(waiting)
+        return n
+
+    def _carry(self, inner: int) -> None:
+        # What the line has carried goes into the receive ring, or is lost.
+        n = self._due(0)
+        over = len(self._to_board) + n - self._room(inner)
+        now = time.monotonic()
+        self._full_since = (self._full_since or now) if over > 0 else 0.0
+        if over > 0 and now - self._full_since > _LAG:
+            lost = min(over, n)
+            self.dropped += lost
+            self._to_board += self._line[: n - lost]
         else:
-            n = self._to_board.find(3)
+            self._to_board += self._line[:n]
+        del self._line[:n]
+
+    def _room(self, inner: int) -> int:
+        # What the receive ring can still take: the board has to read the rest first.
+        fd = os.open(self._inner_name, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            count = bytearray(4)
+            fcntl.ioctl(fd, termios.FIONREAD, count)
+        finally:
+            os.close(fd)
+        return max(0, self._ring - int.from_bytes(count, sys.byteorder))
+
+    def _feed(self, inner: int) -> None:
+        due = len(self._to_board)
+        if self._rate:
+            due = min(due, self._room(inner))
+            if not due:
+                return
+        if not self._isig(inner):
+            n = due
+        else:
+            n = self._to_board.find(3, 0, due)
             if n == 0:
                 del self._to_board[0]
                 if not self._interrupt():
                     self._write(inner, b"\x03")
                 return
             if n < 0:
-                n = len(self._to_board)
+                n = due
         del self._to_board[: self._write(inner, self._to_board[:n])]
 
     def _write(self, inner: int, data: bytes | bytearray) -> int:

@@ -18,8 +18,7 @@ from .loops import blank, copy
 from .port import const
 from .slots import SlotRing, blocks_for, describe, hex_id, probe
 
-_CHUNK = const(32)  # bytes asked for in one go: a stream may block until it has them
-_GAP_MS = const(100)  # silence inside a frame that ends it
+_CHUNK = const(32)  # bytes asked for in one go of a stream that does not wait for all of them
 
 
 class _Refused(Exception):
@@ -58,6 +57,7 @@ class Agent:
     ring: bytes that the receiver of the stream holds (told to the host).
     read_only: refuse every write. key: bytes; writes need HMAC-SHA256 of a challenge first.
     raw: allow ERASE and PROGRAM on leases that no stage owns.
+    gap_ms: silence inside a frame that ends it.
     leases: a list; default: the live ones (`edgeckpt.lease.live`); where there is none, the
     module `edgeckpt_leases`, if there is one, is imported to create them.
 
@@ -66,7 +66,7 @@ class Agent:
 
     def __init__(
         self, stream, out=None, *, frame=1024, ring=256, read_only=False, key=None, raw=False,
-        leases=None,
+        leases=None, gap_ms=100,
     ):  # fmt: skip
         frame = min(frame, wire.MAX_PAYLOAD)
         self._in = getattr(stream, "buffer", stream)
@@ -78,6 +78,7 @@ class Agent:
         self.ring = ring
         self.read_only = read_only
         self.raw = raw
+        self._gap = gap_ms
         self._key = key
         self._challenge = None
         self._trusted = key is None
@@ -92,6 +93,7 @@ class Agent:
         chunk = bytearray(_CHUNK)
         self._chunk = chunk
         self._pieces = [memoryview(chunk)[: 1 << i] for i in range(6)]
+        self._most = 5 if hasattr(stream, "any") else 0  # machine.UART has a timeout of its own
         self._views = {}
         self._last = None
         self._n = 0
@@ -107,20 +109,24 @@ class Agent:
         return False
 
     def _receive(self, buf, at, n):
-        # n bytes into buf[at:]; False after a silence. Never asks for more than a chunk.
+        # n bytes into buf[at:]; False after a silence. stdin blocks until it has all that it is
+        # asked for: a lost byte would hold the board for good. So it is asked for one at a time.
         end = at + n
         while at < end:
-            i = 5
-            while 1 << i > end - at:
-                i -= 1
-            if not self._ready(_GAP_MS):
+            if not self._ready(self._gap):
                 return False
-            n = self._in.readinto(self._pieces[i])
+            n = self._in.readinto(self._piece(end - at))
             if not n:
                 return False
             copy(buf, at, self._chunk, 0, n)
             at += n
         return True
+
+    def _piece(self, n):
+        i = self._most
+        while 1 << i > n:
+            i -= 1
+        return self._pieces[i]
 
     def _head(self):
         # The next head in self._rx. Bytes that begin none are dropped, one at a time.
@@ -690,10 +696,19 @@ def hmac_sha256(key, message):
     return outer.digest()
 
 
-def serve(frame=1024, idle_ms=3000, **options):
-    """Serve the host on the REPL's own stream. Ctrl-C is data meanwhile, and itself afterwards."""
+def serve(frame=0, idle_ms=3000, **options):
+    """Serve the host on the REPL's own stream. Ctrl-C is data meanwhile, and itself afterwards.
+
+    frame: 0 takes what the heap has room for, 512 to 4096 bytes.
+    """
     from micropython import kbd_intr
 
+    if not frame:
+        import gc
+
+        gc.collect()
+        free = gc.mem_free()
+        frame = 4096 if free > 98304 else 2048 if free > 32768 else 512
     agent = Agent(sys.stdin, sys.stdout, frame=frame, **options)
     kbd_intr(-1)
     try:

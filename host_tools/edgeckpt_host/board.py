@@ -141,6 +141,7 @@ class Board:
         key: bytes | None = None,
         restart: bool | None = None,
         stream: Stream | None = None,
+        gap_ms: int | None = None,
     ) -> Board:
         """Open `port` and get an agent to answer. HostError `port`, `no-answer`, `no-module`.
 
@@ -148,15 +149,21 @@ class Board:
             board's program polls, "auto" tries them in that order.
         key: for agents that want one before they write.
         restart: run the board's program again on close; None: if it ran before.
+        stream: an open line to use instead of `port`.
+        gap_ms: silence that ends a frame on both sides; the default suits slow lines.
         """
         stream = stream or open_stream(port, baud, trace)
         try:
             link = Link(stream, timeout, retries)
+            arguments = ""
+            if gap_ms is not None:
+                link.gap = 1.3 * gap_ms / 1000
+                arguments = f"gap_ms={gap_ms}"
             if attach == "direct":
                 board = cls(link, restart=False)
             else:
                 try:
-                    link.start_agent()
+                    link.start_agent(arguments)
                 except HostError as e:
                     if attach != "auto" or e.cause != "no-answer":
                         raise

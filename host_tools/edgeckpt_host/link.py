@@ -17,9 +17,13 @@ from .frames import Frame, Parser, build
 from .stream import Stream
 
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
-_FILLER = bytes(48)  # more than the agent reads in one go (agent.py, _CHUNK)
-_GAP = 0.13  # seconds of silence that end a frame for the agent (agent.py, _GAP_MS), and margin
 _WINDOW = 8192  # bytes of blocks that one READ asks for; two are under way at any time
+# A BYE without a byte that a REPL would take for a command (Ctrl-A to Ctrl-E).
+_BYE = next(
+    frame
+    for frame in (build(wire.BYE, tag) for tag in range(1, 256))
+    if not set(frame) & {1, 3, 4, 5}
+)
 _START = "from edgeckpt import agent;agent.serve(%s)"
 
 
@@ -49,12 +53,16 @@ class Link:
     """An agent at the other end of `stream`.
 
     timeout: seconds without a byte after which a reply counts as lost.
+    gap: seconds of silence that end a frame for the agent (its `gap_ms`, and margin).
     `received`, `sent`: bytes on the line so far. `interrupted`: a program was running on the
     board when the REPL was taken (it is started again by `close(restart=True)`).
     """
 
-    def __init__(self, stream: Stream, timeout: float = 2.0, retries: int = 4) -> None:
+    def __init__(
+        self, stream: Stream, timeout: float = 2.0, retries: int = 4, gap: float = 0.13
+    ) -> None:
         self.stream = stream
+        self.gap = gap
         self.timeout = timeout
         self.retries = retries
         self.received = 0
@@ -65,6 +73,8 @@ class Link:
         self._parser = Parser()
         self._frames: deque[Frame] = deque()
         self._tag = 0
+        self._asked_again = False
+        self._left = b""
 
     # Bytes
 
@@ -108,15 +118,14 @@ class Link:
         for attempt in range(self.retries + 1):
             if attempt:
                 # An agent in the middle of a frame, or waiting for one.
-                self._write(_FILLER)
-                self._drain(_GAP)
-                self._write(build(wire.BYE, 1))
-                self._drain(_GAP)
+                self._drain(self.gap)
+                self._write(_BYE)
+                self._drain(self.gap)
             self._write(b"\r\x03")
-            seen = self._until(b">>> ", 0.3 + 0.2 * attempt)
+            seen = self._until(b">>> ", 0.1 + 0.3 * attempt)
             self.interrupted = self.interrupted or b"KeyboardInterrupt" in seen
             self._write(b"\r\x01")
-            seen += self._until(_BANNER, 0.3 + 0.5 * attempt)
+            seen += self._until(_BANNER, 0.15 + 0.5 * attempt)
             if _BANNER in seen:
                 self._drain(0.01)
                 return
@@ -229,8 +238,7 @@ class Link:
     def recover(self) -> None:
         """Get agent and parser back to the beginning of a frame."""
         self.repeats += 1
-        self._write(_FILLER)
-        self._drain(_GAP)
+        self._drain(self.gap)  # silence ends a frame that lost bytes
         self._parser.reset()
         self._frames.clear()
 
@@ -252,7 +260,7 @@ class Link:
         timeout = self.timeout if timeout is None else max(timeout, self.timeout)
         retries = self.retries if retries is None else retries
         for attempt in range(retries + 1):
-            if attempt:
+            if attempt and not self._asked_again:
                 self.recover()
             tag = self._next_tag()
             self._write(build(kind, tag, aux, a, b, payload))
@@ -267,6 +275,7 @@ class Link:
 
     def _replies(self, tag: int, expect: int, timeout: float) -> list[Frame] | None:
         replies: list[Frame] = []
+        self._asked_again = False
         while True:
             frame = self.next_frame(timeout)
             if frame is None:
@@ -275,6 +284,8 @@ class Link:
                 continue
             if frame.kind == wire.ERROR:
                 if frame.b == wire.E_FRAME:
+                    self._asked_again = True  # the agent is at the beginning of a frame
+                    self.repeats += 1
                     return None
                 raise AgentError(frame)
             replies.append(frame)
