@@ -13,11 +13,13 @@ import sys
 
 from . import crc32, wire
 from .commit import SlotWriter
-from .errors import EdgeError
+from .errors import Catch, EdgeError
+from .lease import live
 from .loops import blank, copy
 from .port import const
 from .slots import SlotRing, blocks_for, describe, hex_id, probe
 
+_DATA = const(1024)  # bytes of a DATA frame: what a broken line loses of one is read again
 _CHUNK = const(32)  # bytes asked for in one go of a stream that does not wait for all of them
 
 
@@ -84,10 +86,13 @@ class Agent:
         self._trusted = key is None
         self._given = leases
         self.restored = 0
+        self._data = frame
         self._buf = bytearray(frame)
         self._mem = memoryview(self._buf)
         self._rx = bytearray(wire.HEAD)
         self._tx = bytearray(wire.HEAD)
+        self._caught = Catch()
+        self._reading = Catch()
         self._acc = bytearray(4)
         self._tail = bytearray(4)
         chunk = bytearray(_CHUNK)
@@ -173,16 +178,21 @@ class Agent:
 
     def _send(self, kind, a, b, at, n):
         # A frame with the payload _buf[at : at + n].
-        head = self._tx
-        head[1] = kind
-        head[2] = self._rx[2]
-        wire.stamp(head, a, b, n)
-        self._out.write(head)
+        self._tx[1] = kind
+        self._tx[2] = self._rx[2]
+        self._stamp(a, b, n)
+        self._out.write(self._tx)
         if n:
-            crc32.reset(self._acc)
-            crc32.update(self._acc, self._buf, at, at + n)
-            self._out.write(self._view(at, n))
-            self._out.write(self._acc)
+            self._body(at, n)
+
+    def _stamp(self, a, b, n):
+        wire.stamp(self._tx, a, b, n)
+
+    def _body(self, at, n):
+        crc32.reset(self._acc)
+        crc32.update(self._acc, self._buf, at, at + n)
+        self._out.write(self._view(at, n))
+        self._out.write(self._acc)
 
     def _ok(self, a, b):
         self._tx[3] = 0
@@ -232,14 +242,21 @@ class Agent:
         if code:
             self._error(code, "frame: CRC-32, or more than %d bytes" % self.frame)
             return
-        try:
+        with self._caught:
             self._dispatch(self._rx[1])
-        except _Refused as e:
+        if self._caught.error is not None:
+            self._say(self._caught.take())
+
+    def _say(self, e):
+        # A request that failed is answered; what is no Exception (a reset, Ctrl-C) passes.
+        if isinstance(e, _Refused):
             self._error(e.code, str(e), e.a)
-        except (EdgeError, OSError) as e:
+        elif isinstance(e, (EdgeError, OSError)):
             self._error(wire.E_MEDIUM, "%s: %s" % (getattr(e, "reason", "device"), e))
-        except Exception as e:
+        elif isinstance(e, Exception):
             self._error(wire.E_INTERNAL, repr(e))
+        else:
+            raise e
 
     def _dispatch(self, kind):
         if kind == wire.WRITE:
@@ -283,14 +300,9 @@ class Agent:
     def _leases(self):
         if self._given is not None:
             return self._given
-        from . import lease
-
-        if not lease.live:
-            try:
-                import edgeckpt_leases  # noqa: F401  the application's: it creates its leases
-            except ImportError:
-                pass
-        return lease.live
+        if not live:
+            _import_leases()
+        return live
 
     def _lease(self, i):
         leases = self._leases()
@@ -384,24 +396,28 @@ class Agent:
             raise _Refused(wire.E_ARGUMENT, "blocks: the lease has %d" % self._of.blocks)
         if self._of.block_size > self.frame:
             raise _Refused(wire.E_ARGUMENT, "frames hold less than a block")
+        self._data = max(self._of.block_size, min(self.frame, _DATA))
         if self._last is None or len(self._last) != self._of.block_size:
             self._last = bytearray(self._of.block_size)
         self._known = False  # whether _last holds the block before
         self._run = 0
-        try:
-            while self._left > 0:
-                self._span()
-        except (EdgeError, OSError) as e:
-            self._flush(0)
-            raise _Refused(wire.E_MEDIUM, "read: block %d: %s" % (self._at, e), self._at)
+        with self._reading:
+            self._spans()
         self._flush(0)
+        if self._reading.error is not None:
+            e = self._reading.take()
+            raise _Refused(wire.E_MEDIUM, "read: block %d: %s" % (self._at, e), self._at)
         self._ok(self._at, 0)
+
+    def _spans(self):
+        while self._left > 0:
+            self._span(self._span_blocks(), self._of.block_size)
 
     def _span_blocks(self):
         # Blocks read in one go: within a frame, and on flash within an erase unit.
         if self._step != 1:
             return 1
-        n = self.frame // self._of.block_size
+        n = self._data // self._of.block_size
         if n > self._left:
             n = self._left
         if self._of.erases:
@@ -409,10 +425,8 @@ class Agent:
             n = n if n < room else room
         return n
 
-    def _span(self):
-        n = self._span_blocks()
-        size = self._of.block_size
-        self._of.read(self._at, n, self._view(0, n * size))
+    def _span(self, n, size):
+        self._fetch(n, n * size)
         i = 0
         while i < n:
             self._sort(i, size)
@@ -420,9 +434,15 @@ class Agent:
         # The buffer is needed again; runs of blank and repeated blocks may go on.
         if self._run and self._kind == wire.DATA:
             self._flush(size)
-        copy(self._last, 0, self._buf, (n - 1) * size, size)
+        self._keep((n - 1) * size)
         self._at += n * self._step
         self._left -= n
+
+    def _fetch(self, n, size):
+        self._of.read(self._at, n, self._view(0, size))
+
+    def _keep(self, at):
+        copy(self._last, 0, self._buf, at, len(self._last))
 
     def _sort(self, i, size):
         # Block i of the span: begin or lengthen a run of its kind.
@@ -664,6 +684,13 @@ class Agent:
             lease.program(a, 1, self._view(0, self._n))
         lease.sync()
         self._ok(a, 0)
+
+
+def _import_leases():
+    try:
+        import edgeckpt_leases  # noqa: F401  the application's: it creates its leases
+    except ImportError:
+        pass
 
 
 def _json(d):

@@ -454,6 +454,9 @@ class Board:
                 timeout=20.0,
             )
             at = resumed = reply[-1].a
+            if resumed:
+                # A line that breaks loses a whole frame: small ones from now on.
+                step = max(size, min(step, 1024 // size * size)) if size <= 4096 else step
             while at < len(state):
                 if progress:
                     progress(at, len(state))

@@ -190,7 +190,7 @@ def show(call: Call, image: Image) -> dict[str, Any]:
         call.out.line(image.state.hex())
         return document
     tree, value = st.decode(text, image.state, image.source)
-    document.update(schema=text, state=st.to_exact(tree, value), plain=st.to_human(tree, value))
+    document.update(schema=text, state=st.exact(tree, value), plain=st.plain(tree, value))
     for note in image.notes:
         call.out.note(f"note: {note}")
     shown = document["state"] if call.options.get("exact") else document["plain"]
@@ -209,7 +209,7 @@ def diff(call: Call, old: Image, new: Image) -> dict[str, Any]:
             values.append(image.state.hex())
             continue
         tree, value = st.decode(text, image.state, image.source)
-        values.append(st.to_human(tree, value))
+        values.append(st.plain(tree, value))
     found = st.differences(*values)
     for path, a, b in found:
         call.out.line(f"{path}: {json.dumps(a)} -> {json.dumps(b)}")

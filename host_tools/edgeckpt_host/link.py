@@ -115,17 +115,17 @@ class Link:
         """Get to the raw REPL, through a running program or an agent that was left behind."""
         name = self.stream.name
         seen = b""
-        for attempt in range(self.retries + 1):
+        for attempt in range(min(self.retries, 3) + 1):
             if attempt:
                 # An agent in the middle of a frame, or waiting for one.
                 self._drain(self.gap)
                 self._write(_BYE)
                 self._drain(self.gap)
             self._write(b"\r\x03")
-            seen = self._until(b">>> ", 0.1 + 0.3 * attempt)
+            seen = self._until(b">>> ", 0.1 + 0.2 * attempt)
             self.interrupted = self.interrupted or b"KeyboardInterrupt" in seen
             self._write(b"\r\x01")
-            seen += self._until(_BANNER, 0.15 + 0.5 * attempt)
+            seen += self._until(_BANNER, 0.15 + 0.3 * attempt)
             if _BANNER in seen:
                 self._drain(0.01)
                 return
@@ -139,7 +139,9 @@ class Link:
     def run(self, code: str, seconds: float = 10.0) -> tuple[bytes, bytes]:
         """Execute `code` in the raw REPL. (output, traceback), both as bytes."""
         self._submit(code)
-        got = self._until(b"\x04", seconds)
+        got = self._left
+        if b"\x04" not in got:
+            got += self._until(b"\x04", seconds)
         out, mark, rest = got.partition(b"\x04")
         if mark and b"\x04" not in rest:
             rest += self._until(b"\x04", seconds)
@@ -166,12 +168,13 @@ class Link:
     def start_agent(self, arguments: str = "") -> None:
         """Start the agent through the REPL. HostError `no-module`, `no-answer`."""
         name = self.stream.name
-        for attempt in range(self.retries + 1):
+        attempts = min(self.retries, 2) + 1
+        for attempt in range(attempts):
             self.take_repl()
             try:
                 self._submit(_START % arguments)
             except HostError as e:
-                if e.cause != "no-answer" or attempt == self.retries:
+                if e.cause != "no-answer" or attempt == attempts - 1:
                     raise
                 continue
             self.repl = True
@@ -186,7 +189,7 @@ class Link:
             if self._frames:
                 self._frames.clear()
                 return
-            said = text.decode("utf-8", "replace").replace("\x04", "").strip()
+            said = (text.split(b"\x04") + [b""])[1].decode("utf-8", "replace").strip()
             last = said.splitlines()[-1] if said else ""
             if "ImportError" in last or "no module" in last:
                 self.repl = False

@@ -119,7 +119,7 @@ def _state(image: Image, given: str | None) -> Any:
     if not text:
         return image.state.hex()
     tree, value = st.decode(text, image.state, image.source)
-    return st.to_human(tree, value)
+    return st.plain(tree, value)
 
 
 def _add_state(section: Section, name: str, image: Image, given: str | None) -> None:

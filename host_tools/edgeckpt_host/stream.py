@@ -49,10 +49,10 @@ class SerialStream:
                 raise HostError(
                     "port", f"{url}: no such port", "`edgeckpt ports` lists the ports there are"
                 )
-            options: dict[str, Any] = {"exclusive": True} if local and os.name == "posix" else {}
-            self._port = serial.serial_for_url(
-                url, baudrate=baud, timeout=0.05, write_timeout=10, **options
-            )
+            options: dict[str, Any] = {"write_timeout": 10} if local else {}
+            if local and os.name == "posix":
+                options["exclusive"] = True
+            self._port = serial.serial_for_url(url, baudrate=baud, timeout=0.05, **options)
         except (OSError, ValueError, serial.SerialException) as e:
             text = getattr(e, "strerror", None) or str(e)
             busy = "lock" in str(e) or "busy" in str(e).lower()

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from edgeckpt_host.errors import EXIT
 
-from .conftest import ENV, STAGE_APP, VECTORS, Result, VirtualBoard, raw_app
+from .conftest import ENV, STAGE_APP, VECTORS, Result, VirtualBoard, raw_app, wait_for
 
 IMAGES = sorted((VECTORS / "images").glob("*.img"))
 IMAGE_SCHEMA = (
@@ -23,6 +24,19 @@ IMAGE_SCHEMA = (
     "Calibrating(u16),Fault(u32,str)},key:[u8;32]}"
 )
 Run = Callable[..., Result]
+
+
+class Tags(HTMLParser):
+    """The tags of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.seen.append(tag)
+
+
 Boards = Callable[..., VirtualBoard]
 
 
@@ -68,13 +82,8 @@ def test_main_job(stage: VirtualBoard, board: Boards, edgeckpt: Run, tmp_path: P
     assert edgeckpt("verify", "-p", other.link, "--leave").out
     # The board's program goes on from it.
     edgeckpt("restore", "-p", other.link, "s.img")
-    samples = int(state["samples"])
-    wanted = f" {samples}\n".encode()
-    end = time.monotonic() + 20
-    while b"resumed" not in other.console.data.split(b"reboot")[-1]:  # type: ignore[attr-defined]
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    assert wanted in other.console.data  # type: ignore[attr-defined]
+    lines = other.console.lines  # type: ignore[attr-defined]
+    wait_for(lambda: ["resumed", str(done["sequence"] + 1), state["samples"]] in lines())
 
 
 def test_raw_pull_and_digests(board: Boards, edgeckpt: Run, tmp_path: Path) -> None:
@@ -113,8 +122,8 @@ def test_resumed_pull(board: Boards, edgeckpt: Run, tmp_path: Path) -> None:
 
     from .conftest import CutStream
 
-    size = 100_000
-    text = raw_app(size, 0, units=64).replace("for i in range(0)", "import os\nfor i in range(1)")
+    size = 262_144
+    text = raw_app(size, 0, units=140).replace("for i in range(0)", "import os\nfor i in range(1)")
     text = text.replace("state[0] = i & 255", "state[:] = os.urandom(len(state))")
     b = board(text, ready=b"ready")
     rng = random.Random(7)
@@ -142,7 +151,7 @@ def test_resumed_pull(board: Boards, edgeckpt: Run, tmp_path: Path) -> None:
                 lease = host.lease()
                 begun = stream.received
                 if cuts < 20:
-                    stream.left = rng.randrange(4000, 5500)
+                    stream.left = rng.randrange(10_000, 14_000)
                 key = f"checkpoint {lease.lease_id} {lease.newest}"
                 with PartFile(tmp_path / "r.img", key, lease.block_size) as part:
                     image = host.pull(lease, have=part.have)
@@ -155,7 +164,7 @@ def test_resumed_pull(board: Boards, edgeckpt: Run, tmp_path: Path) -> None:
             moved += stream.received - begun
             cuts += 1
     assert cuts == 20
-    assert moved <= 1.1 * size + 20 * 300, f"{moved} bytes for {size}"
+    assert moved <= 1.1 * size, f"{moved} bytes for {size}"
     assert edgeckpt("verify", "r.img", "--json").json["image"]["data_len"] == size
 
 
@@ -292,9 +301,9 @@ def test_install(board: Boards, edgeckpt: Run) -> None:
     assert edgeckpt("info", "-p", b.link, "--json").json["leases"] == []
 
 
-def test_report_selftest_bench_watch_log(stage: VirtualBoard, edgeckpt: Run, tmp_path: Path) -> None:
-    from html.parser import HTMLParser
-
+def test_report_selftest_bench_watch_log(
+    stage: VirtualBoard, edgeckpt: Run, tmp_path: Path
+) -> None:
     port = ("-p", stage.link, "--leave")
     assert edgeckpt("log", *port).out.count("\n") >= 14
     edgeckpt("report", *port, "-o", "page.html")
@@ -302,11 +311,9 @@ def test_report_selftest_bench_watch_log(stage: VirtualBoard, edgeckpt: Run, tmp
     edgeckpt("report", "d.img", "-o", "file.html")
     for name in ("page.html", "file.html"):
         text = (tmp_path / name).read_text()
-        seen: list[str] = []
-        parser = HTMLParser()
-        parser.handle_starttag = lambda tag, attrs: seen.append(tag)  # type: ignore[method-assign]
-        parser.feed(text)
-        assert "table" in seen and "script" not in seen and "http" not in text
+        tags = Tags()
+        tags.feed(text)
+        assert "table" in tags.seen and "script" not in tags.seen and "http" not in text
         assert "samples" in text and "From sequence" in text
     before = edgeckpt("show", *port, "--json").json["state"]
     done = edgeckpt("selftest", *port, "--lease", "0x5eed", "--rounds", "4", "--json").json
@@ -369,7 +376,9 @@ def run_server(code: str, *args: Any) -> subprocess.Popen[str]:
 # pyserial's own RFC 2217 implementation, as its example server uses it
 RFC2217 = """
 import serial, serial.rfc2217, socket, sys, threading
-port = serial.serial_for_url(sys.argv[1], 115200, timeout=0.02)
+class Pty(serial.Serial):  # which has no modem lines
+    cts = dsr = ri = cd = property(lambda self: True)
+port = Pty(sys.argv[1], 115200, timeout=0.02)
 server = socket.socket(); server.bind(('127.0.0.1', 0)); server.listen(1)
 print(server.getsockname()[1], flush=True)
 while True:
