@@ -451,7 +451,7 @@ class Board:
                 slot_blocks,
                 announce,
                 expect=wire.OK,
-                timeout=20.0,
+                timeout=10 * self.link.timeout,
             )
             at = resumed = reply[-1].a
             if resumed:
@@ -462,7 +462,7 @@ class Board:
                     progress(at, len(state))
                 part = state[at : min(at + step - at % size % step, len(state))]
                 at = link.request(wire.WRITE, a=at, payload=part, expect=wire.OK)[-1].a
-            done = link.request(wire.COMMIT, expect=wire.OK, timeout=20.0)[-1]
+            done = link.request(wire.COMMIT, expect=wire.OK, timeout=10 * self.link.timeout)[-1]
         except AgentError as e:
             raise e.as_host_error(self.name) from e
         if progress:

@@ -298,7 +298,9 @@ class Link:
     def text(self, kind: int, aux: int = 0, a: int = 0, b: int = 0, payload: bytes = b"") -> str:
         """A request that is answered with a text."""
         for _ in range(self.retries + 1):
-            replies = self.request(kind, aux, a, b, payload, expect=wire.TEXT, timeout=5.0)
+            replies = self.request(
+                kind, aux, a, b, payload, expect=wire.TEXT, timeout=2.5 * self.timeout
+            )
             text = bytearray()
             for frame in replies:
                 if frame.kind != wire.TEXT or frame.a != len(text):
@@ -313,7 +315,7 @@ class Link:
         payload = b"".join(n.to_bytes(4, "little") for n in (first, count, group))
         for _ in range(self.retries + 1):
             replies = self.request(
-                wire.DIGEST, lease, payload=payload, expect=wire.OK, timeout=10.0
+                wire.DIGEST, lease, payload=payload, expect=wire.OK, timeout=5 * self.timeout
             )
             data = b""
             for frame in replies[:-1]:

@@ -378,6 +378,7 @@ RFC2217 = """
 import serial, serial.rfc2217, socket, sys, threading
 class Pty(serial.Serial):  # which has no modem lines
     cts = dsr = ri = cd = property(lambda self: True)
+    _update_dtr_state = _update_rts_state = lambda self: None
 port = Pty(sys.argv[1], 115200, timeout=0.02)
 server = socket.socket(); server.bind(('127.0.0.1', 0)); server.listen(1)
 print(server.getsockname()[1], flush=True)
