@@ -510,6 +510,24 @@ def report(source: Path | None, output: Path, **options: Any) -> None:
 
 
 @cli.command()
+@click.option("--size", type=NUMBER, required=True, help="Bytes of the state.")
+@click.option("--per-day", type=float, required=True, help="Checkpoints a day.")
+@click.option("--units", type=NUMBER, required=True, help="Erase units of the lease.")
+@click.option("--capacity", type=NUMBER, help="Bytes a slot holds. Default: the size.")
+@click.option("--restarts-per-day", type=float, default=1.0, show_default=True)
+@click.option("--erase-unit", type=NUMBER, default=4096, show_default=True)
+@click.option("--block-size", type=NUMBER, default=256, show_default=True)
+@click.option("--endurance", type=NUMBER, default=100_000, show_default=True, help="Erase cycles.")
+@_output
+def wear(**options: Any) -> None:
+    """How long a lease lasts, before any board is there."""
+    from . import commands
+
+    call = Call(options)
+    call.run(lambda: commands.wear(call))
+
+
+@cli.command()
 @click.argument("text")
 @_output
 def schema(text: str, **options: Any) -> None:

@@ -528,6 +528,26 @@ def schema(call: Call, text: str) -> dict[str, Any]:
     return {"schema": codec.text, "schema_crc": f"0x{crc:08x}", "max_size": codec.max_size}
 
 
+def wear(call: Call) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from edgeckpt.errors import EdgeError
+
+    from .wear import estimate
+
+    o = call.options
+    names = ("capacity", "restarts_per_day", "erase_unit", "block_size", "endurance")
+    try:
+        w = estimate(o["size"], o["per_day"], o["units"], **{n: o[n] for n in names})
+    except (EdgeError, ValueError) as e:
+        raise HostError("usage", f"wear: {e}") from e
+    call.out.line(
+        f"{w.slots} slots of {size_text(w.slot_bytes)}, {w.checkpoints_per_erase} checkpoints an "
+        f"erase; each unit is erased {w.erases_per_day:.3g} times a day: {w.years:.1f} years"
+    )
+    return {"wear": asdict(w)}
+
+
 # Boards
 
 

@@ -63,7 +63,11 @@ class Result:
 
     @property
     def json(self) -> dict[str, Any]:
+        import jsonschema
+
         document: dict[str, Any] = json.loads(self.out)
+        shapes = ROOT / "host_tools" / "edgeckpt_host" / "shapes.json"
+        jsonschema.validate(document, json.loads(shapes.read_text()))
         return document
 
     def __repr__(self) -> str:

@@ -17,9 +17,9 @@ from edgeckpt_host.stream import SerialStream
 
 from .conftest import FULL, Console, VirtualBoard, raw_app, seed_of, wait_for
 
-SESSIONS = 5_000 if FULL else 500
+SESSIONS = 20_000 if FULL else 5_000
 SHARDS = 2
-BOARDS = 5  # at once; sessions are mostly waiting
+BOARDS = 16  # at once; sessions are mostly waiting
 SIZE = 1500
 BOUND = 30.0  # seconds for a session; its own waits add up to less
 KINDS = ("lose", "double", "change", "delay", "garbage", "disconnect", "reset", "none")
