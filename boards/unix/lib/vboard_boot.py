@@ -33,6 +33,7 @@ def _boot():
             setattr(shim, name, getattr(micropython, name))
     shim.kbd_intr = _kbd_intr
     sys.modules["micropython"] = shim
+    sys.path[0] = ""  # the board's file system, not the folder of this script
     app = os.getenv("VBOARD_APP")
     if app:
         sys.path.insert(0, app.rsplit("/", 1)[0] if "/" in app else "")
