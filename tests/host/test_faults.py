@@ -151,6 +151,7 @@ class Rig:
                 assert attempt < 2 and e.cause in (*CLEAR, "lease"), f"{where}: left as: {e}"
                 if e.cause == "lease":
                     # Garbage held a Ctrl-D for the raw REPL: a soft reset without main.py.
+                    self.console.data = b""
                     self.board.power_cycle()
                     wait_for(lambda: b"ready" in self.console.data)
                 time.sleep(0.1)
@@ -186,13 +187,13 @@ def test_fault_sweep(tmp_path: Path, shard: int, request: pytest.FixtureRequest)
     seed = seed_of(f"test_fault_sweep[{shard}]")
     rigs = [Rig(tmp_path / f"rig{i}", seed * 100 + i) for i in range(BOARDS)]
     with ThreadPoolExecutor(BOARDS) as pool:
-        runs = [pool.submit(rig.run, SESSIONS // SHARDS // BOARDS) for rig in rigs]
+        runs = [pool.submit(rig.run, -(-SESSIONS // SHARDS // BOARDS)) for rig in rigs]
         errors = [e for run in runs if (e := run.exception())]
     counts: Counter[str] = sum((rig.counts for rig in rigs), Counter())
     print(dict(counts), f"longest session {max(rig.longest for rig in rigs):.1f} s")
     if errors:
         raise errors[0]
-    assert sum(counts.values()) == SESSIONS // SHARDS
+    assert sum(counts.values()) >= SESSIONS // SHARDS
     assert counts["right"] > SESSIONS // SHARDS // 3, counts
 
 
