@@ -21,7 +21,7 @@ from . import crc32
 from .errors import Catch, DecodeError, EdgeError, EncodeError, SchemaError
 from .loops import copy, strlen, utf8, varint, zigzag
 from .port import byte_view, const
-from .schema import INTS, parse
+from .tree import INTS
 
 SLACK = const(64)  # bytes an encoder may run past sink.mark (docs/design.md, "Sink")
 _MAX_UNITS = const(16384)  # items that take no bytes, in all of one value
@@ -33,6 +33,7 @@ _LISTS = (list, tuple)
 _BYTES = (bytes, bytearray)
 _NO_BUFFERS = (str, int)
 _NO_LISTS = (str, dict)
+_FLAGS = (0, 1)
 
 # Encoding: put(node, value, sink, p) -> p, small frames, no allocation
 
@@ -120,7 +121,7 @@ def _put_float(t, v, w, p):
     return _room(w, p + t.width)
 
 
-def _put_length(n, w, p):
+def put_length(n, w, p):
     while n > 127:
         w.buf[p] = n & 127 | 128
         n >>= 7
@@ -150,7 +151,7 @@ def _put_piece(v, i, n, w):
 def _put_str(t, v, w, p):
     if not isinstance(v, str):
         raise TypeError
-    p = _put_length(strlen(v), w, p)
+    p = put_length(strlen(v), w, p)
     return _put_raw(utf8(v), strlen(v), w, p)
 
 
@@ -163,12 +164,14 @@ def _put_char(t, v, w, p):
 def _put_bytes(t, v, w, p):
     if isinstance(v, _NO_BUFFERS):
         raise TypeError
-    p = _put_length(len(v), w, p)
+    p = put_length(len(v), w, p)
     return _put_raw(v, len(v), w, p)
 
 
 def _put_octets(t, v, w, p):
     # [u8;N] and [i8;N] from a buffer or a list
+    if isinstance(v, _NO_BUFFERS):
+        raise TypeError
     if len(v) != t.count:
         raise ValueError
     if isinstance(v, _LISTS):
@@ -195,7 +198,11 @@ def _put_option(t, v, w, p):
 
 
 def _put_seq(t, v, w, p):
-    p = _put_length(len(v), w, p)
+    if t.rows and is_columns(t.inner, v):
+        return _put_columns(t, v, w, p)
+    p = put_length(len(v), w, p)
+    if isinstance(v, _NO_BUFFERS):
+        raise TypeError
     if t.octets and not isinstance(v, _LISTS):
         return _put_raw(v, len(v), w, p)
     return _put_items(t, v, w, p)
@@ -213,9 +220,67 @@ def _put_items(t, v, w, p):
 
 
 def _put_array(t, v, w, p):
+    if t.rows and is_columns(t.inner, v):
+        return _put_columns(t, v, w, p)
     if len(v) != t.count:
         raise ValueError
     return _put_items(t, v, w, p)
+
+
+def is_columns(t, v):
+    """Whether `v` holds rows of the struct `t` as columns: a dict or an object of sequences."""
+    if isinstance(v, _LISTS):
+        return False
+    return isinstance(v, dict) or hasattr(v, t.names[0])
+
+
+def column(t, v, i):
+    """The column of field `i` in columns `v` of rows `t`; `v` itself where a row is a scalar."""
+    if t.kind != "struct":
+        return v
+    return v[t.names[i]] if isinstance(v, dict) else getattr(v, t.names[i])
+
+
+def _put_columns(t, v, w, p):
+    n = _count(t.inner, v)
+    if t.kind == "seq":
+        p = put_length(n, w, p)
+    elif n != t.count:
+        raise ValueError
+    w.at = p
+    p = 0
+    while p < n:
+        _put_row(t.inner, v, p, w)
+        p += 1
+    return w.at
+
+
+def _count(t, v):
+    n = len(column(t, v, 0))
+    k = 1
+    while k < len(t.items):
+        if len(column(t, v, k)) != n:
+            raise ValueError
+        k += 1
+    return n
+
+
+def _put_row(t, v, i, w):
+    k = 0
+    while k < len(t.items):
+        _put_cell(t, v, k, i, w)
+        k += 1
+
+
+def _put_cell(t, v, k, i, w):
+    v = column(t, v, k)[i]
+    t = t.items[k]
+    w.at = t.put(t, _flag(v) if t.kind == "bool" else v, w, w.at)
+
+
+def _flag(v):
+    # Buffers hold bools as 0 and 1.
+    return v == 1 if isinstance(v, int) and v in _FLAGS else v
 
 
 def _put_tuple(t, v, w, p):
@@ -257,7 +322,7 @@ def _put(t, v, w, p):
 
 
 def _put_map(t, v, w, p):
-    p = _put_length(len(v), w, p)
+    p = put_length(len(v), w, p)
     if isinstance(v, dict):
         return _put_keys(t, v, w, p)
     return _put_pairs(t, v, w, p)
@@ -287,14 +352,14 @@ def _put_enum(t, v, w, p):
         i = t.index[v]
         if t.items[i] is not None:
             raise ValueError
-        return _put_length(i, w, p)
+        return put_length(i, w, p)
     if len(v) != 2:
         raise ValueError
     return _put_variant(t, t.index[v[0]], v[1], w, p)
 
 
 def _put_variant(t, i, v, w, p):
-    p = _put_length(i, w, p)
+    p = put_length(i, w, p)
     t = t.items[i]
     return t.put(t, v, w, p)
 
@@ -571,11 +636,12 @@ def _varint_size(n):
     return size
 
 
-def _ready(t):
-    # Sets put, get, least and most (bytes of an encoding; None: no bound) and what they need.
+def ready(t):
+    """Make the tree `t` an encoder and decoder: sets put, get, least and most (bytes of an
+    encoding; None: no bound) and what they need."""
     for i in t.items:
         if i is not None:
-            _ready(i)
+            ready(i)
     if t.items:
         t.inner = t.items[0]
     kind = t.kind
@@ -634,6 +700,8 @@ def _ready_sizes(t, kind):
         t.least, t.most = 1, None
     if kind == "seq":
         t.octets = t.inner.kind == "u8"
+    if kind in ("seq", "array"):
+        t.rows = t.inner.kind == "struct" and len(t.inner.items) > 0
     if kind == "map":
         t.least_pair = sum(least)
         t.hashable = _hashable(t.items[0])
@@ -684,13 +752,18 @@ class Codec:
     the largest encoding, None where a length has no bound; tree: the `schema.Node`.
     """
 
-    def __init__(self, text):
-        self.tree = parse(text)
-        _ready(self.tree)
-        self.text = self.tree.text()
-        self.max_size = self.tree.most
+    def __init__(self, tree, text):
+        self.tree = tree
+        self.text = text
+        self.max_size = tree.most
         self._caught = Catch()
-        self._sink = None
+        self._sink = self._to = None
+        self._generated = None
+        # The generated encoder writes through this object: what the sink has taken is known.
+        self.buf = None
+        self.mark = self.at = 0
+        self._spilling = False
+        self._taken = 0
         self.crc = bytearray(4)
         raw = self.text.encode()
         crc32.reset(self.crc)
@@ -701,18 +774,24 @@ class Codec:
         and what the sink raises passes through.
 
         Allocation-free, but for u128 and i128 beyond 64 bits, Map as a dict, and, where there
-        is no viper, str.
+        is no viper, str and columns of floats and large integers.
         """
-        sink.at = pos
         self._sink = sink
+        if self._generated is not None:
+            return self._quick(state, pos)
+        sink.at = pos
+        self._slow(state, sink)
+        return sink.at
+
+    def _slow(self, state, sink):
+        self._to = sink
         self._encode(state)
         if self._caught.error is not None:
             self._fail(state)
-        return sink.at
 
     def _encode(self, state):
         with self._caught:
-            self._put(state, self._sink)
+            self._put(state, self._to)
 
     def _put(self, state, sink):
         sink.at = self.tree.put(self.tree, state, sink, sink.at)
@@ -723,6 +802,46 @@ class Codec:
         if isinstance(error, Exception) and not isinstance(error, (EdgeError, OSError)):
             explain(self.tree, state, "")
         raise error
+
+    def _quick(self, state, pos):
+        self.buf = self._sink.buf
+        self.mark = self._sink.mark
+        self.at = pos
+        self._taken = 0
+        self._spilling = False
+        self._run(state)
+        if self._caught.error is not None:
+            self._again(state, pos)
+        return self.at
+
+    def _run(self, state):
+        with self._caught:
+            self._call(state)
+
+    def _call(self, state):
+        self.at = self._generated(state, self, self.at)
+
+    def _again(self, state, pos):
+        # The form is another than that of the prototype, or a value is wrong: the tree knows.
+        error = self._caught.take()
+        if self._spilling or not isinstance(error, Exception):
+            raise error
+        # The bytes are the same, so what the sink has taken already is left out.
+        self._taken = -self._taken
+        self.at = pos
+        self._slow(state, self)
+        self._generated = None
+
+    def spill(self, pos):
+        """The sink's, for the generated encoder."""
+        self._taken += 1
+        if self._taken <= 0:
+            copy(self.buf, 0, self.buf, self.mark, pos - self.mark)
+            return pos - self.mark
+        self._spilling = True
+        pos = self._sink.spill(pos)
+        self._spilling = False
+        return pos
 
     def decode(self, buf, end, into=None):
         """The value that exactly buf[0:end] encodes. DecodeError; reason `trailing` if there is
@@ -737,9 +856,27 @@ class Codec:
         return value if into is None else merge(self.tree, value, into)
 
 
+# Schemas compiled ahead (`edgeckpt schema compile`), by text: (tree, encoder).
+known = {}
+
+
 def compile(text, like=None):
-    """The `Codec` of a schema text. SchemaError points at what does not parse."""
-    return Codec(text)
+    """The `Codec` of a schema text, fast for states of the form of `like`. SchemaError points
+    at what does not parse."""
+    if text in known:
+        codec = Codec(known[text][0], text)
+        codec._generated = known[text][1]
+        return codec
+    from .schema import parse
+
+    tree = parse(text)
+    ready(tree)
+    codec = Codec(tree, tree.text())
+    if like is not None:
+        from .generate import encoder
+
+        codec._generated = encoder(tree, like)
+    return codec
 
 
 def merge(t, value, into):
@@ -751,6 +888,9 @@ def merge(t, value, into):
                 into[name] = _merged(item, value[name], into.get(name))
             else:
                 setattr(into, name, _merged(item, value[name], getattr(into, name, None)))
+        return into
+    if t.kind in ("seq", "array") and t.rows and is_columns(t.inner, into):
+        _merge_columns(t.inner, value, into)
         return into
     if isinstance(into, (bytearray, memoryview)) or (
         isinstance(value, bytes) and not isinstance(into, (list, dict))
@@ -772,6 +912,23 @@ def merge(t, value, into):
             into[i] = value[i]
         return into
     raise SchemaError("value", "into", repr(into)[:40], "what a %s fits in" % t.kind)
+
+
+def _merge_columns(t, rows, into):
+    for i, name in enumerate(t.names):
+        old = column(t, into, i)
+        if len(old) != len(rows):
+            # An empty one of the same type, and as many items as there are.
+            old = old[0:0]
+            for row in rows:
+                old.append(row[name])
+            if isinstance(into, dict):
+                into[name] = old
+            else:
+                setattr(into, name, old)
+            continue
+        for k in range(len(rows)):
+            old[k] = rows[k][name]
 
 
 def _merged(t, value, old):
@@ -827,6 +984,8 @@ def explain(t, v, path):
             if t.marked and (not isinstance(v, (tuple, list)) or len(v) != 1):
                 bad("None or a tuple of one, (x,)")
             explain(t.inner, v[0] if t.marked else v, path)
+    elif kind in ("seq", "array") and t.rows and is_columns(t.inner, v):
+        _explain_columns(t, v, path, bad)
     elif kind in ("seq", "array", "bytes"):
         if isinstance(v, (str, dict)) or not _has_len(v):
             bad("a list or a buffer")
@@ -870,3 +1029,23 @@ def explain(t, v, path):
             bad("'%s'" % name if item is None else "('%s', payload)" % name)
         if item is not None:
             explain(item, v[1], path + "." + name)
+
+
+def _explain_columns(t, v, path, bad):
+    count = None
+    for i, name in enumerate(t.inner.names):
+        if name not in v if isinstance(v, dict) else not hasattr(v, name):
+            bad("a column %s" % name)
+        values = column(t.inner, v, i)
+        if not _has_len(values):
+            bad("a column %s" % name)
+        if count is None:
+            count = len(values)
+            if t.kind == "array" and count != t.count:
+                bad("columns of %d items, not %d" % (t.count, count))
+        elif len(values) != count:
+            bad("columns of one length, not %d and %d (%s)" % (count, len(values), name))
+        item = t.inner.items[i]
+        for k in range(count):
+            x = _flag(values[k]) if item.kind == "bool" else values[k]
+            explain(item, x, "%s[%d].%s" % (path, k, name))

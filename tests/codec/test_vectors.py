@@ -12,15 +12,30 @@ FIRMWARE = HERE.parents[1] / "firmware"
 VECTORS = HERE.parent / "vectors"
 
 
-@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
-def test_vectors(request: pytest.FixtureRequest, on: str) -> None:
+def run(request: pytest.FixtureRequest, on: str, script: str, *args: str) -> str:
     command = [sys.executable] if on == "cpython" else request.getfixturevalue(on)
     path = f"{FIRMWARE}{os.pathsep}{HERE / 'device'}"
     result = subprocess.run(
-        [*command, str(HERE / "device" / "vectors.py"), str(VECTORS)],
+        [*command, str(HERE / "device" / script), *args],
         env=dict(os.environ, PYTHONPATH=path, MICROPYPATH=path),
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert result.returncode == 0 and "ok 500" in result.stdout, result.stdout + result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
+def test_vectors(request: pytest.FixtureRequest, on: str) -> None:
+    assert "ok 500" in run(request, on, "vectors.py", str(VECTORS))
+
+
+@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
+def test_generated_encoders_equal_the_tree(request: pytest.FixtureRequest, on: str) -> None:
+    assert "ok" in run(request, on, "forms.py", str(VECTORS))
+
+
+@pytest.mark.parametrize("on", ["mpy64", "mpy32"])
+def test_encoding_allocates_nothing(request: pytest.FixtureRequest, on: str) -> None:
+    assert "ok" in run(request, on, "alloc_codec.py")

@@ -1,0 +1,185 @@
+"""Codec against json.dumps, struct.pack_into and a buffer copy, on 64- and 32-bit MicroPython.
+
+The script starts itself on both interpreters; each line there is the best of several runs, so
+that the ratios of one table come from one process.
+"""
+
+import sys
+
+RUNS = 7
+LOOPS = 200
+
+
+def device() -> None:
+    """The tables of one interpreter."""
+    import json
+    import struct
+    import time
+    from array import array
+
+    import micropython
+    from edgeckpt import codec
+
+    schema = (
+        "{epoch:u32,sequence:u64,gains:[f32;8],label:Option<str>,"
+        "samples:Vec<{ts:u64,ch:u8,value:i32}>,key:[u8;32]}"
+    )
+
+    class Fields:
+        def __init__(self, fields):
+            for name in fields:
+                setattr(self, name, fields[name])
+
+    class Sink:
+        """Blocks of `mark` bytes that go nowhere."""
+
+        def __init__(self, mark):
+            self.mark = mark
+            self.buf = bytearray(mark + codec.SLACK)
+            self.at = 0
+
+        def spill(self, pos):
+            pos -= self.mark
+            move(self.buf, 0, self.buf, self.mark, pos)
+            return pos
+
+    from edgeckpt.loops import copy as move
+
+    samples = [
+        {"ts": 500_000_000 + 997 * i, "ch": i % 8, "value": (i * 7919 - 250_000) * 61}
+        for i in range(64)
+    ]
+    record = {
+        "epoch": 100_000_000,
+        "sequence": 900_000_000,
+        "gains": [0.25 * i for i in range(8)],
+        "label": "stage-a",
+        "samples": samples,
+        "key": bytes(range(32)),
+    }
+    objects = Fields(record)
+    objects.samples = [Fields(s) for s in samples]
+    tuples = dict(record)
+    tuples["samples"] = [(s["ts"], s["ch"], s["value"]) for s in samples]
+    table = Fields(record)
+    table.samples = Fields(
+        {
+            "ts": array("Q", [s["ts"] for s in samples]),
+            "ch": array("B", [s["ch"] for s in samples]),
+            "value": array("i", [s["value"] for s in samples]),
+        }
+    )
+    printable = dict(record)
+    printable["key"] = list(record["key"])
+    out = bytearray(2048)
+
+    def pack():
+        # The same fields at fixed places, read from the same objects.
+        s = objects
+        g = s.gains
+        struct.pack_into(
+            "<IQ8fB7s", out, 0, s.epoch, s.sequence, g[0], g[1], g[2], g[3], g[4], g[5], g[6],
+            g[7], 1, s.label,
+        )  # fmt: skip
+        p = 52
+        for x in s.samples:
+            struct.pack_into("<QBi", out, p, x.ts, x.ch, x.value)
+            p += 13
+        struct.pack_into("32s", out, p, s.key)
+        return p + 32
+
+    def best(run, loops):
+        times = []
+        garbage = 0
+        for _ in range(RUNS):
+            before = micropython.mem_total()
+            run()
+            garbage = micropython.mem_total() - before
+            start = time.ticks_us()
+            for _ in range(loops):
+                run()
+            times.append(time.ticks_diff(time.ticks_us(), start) / loops)
+        return min(times), garbage
+
+    def line(name, run, size, loops=LOOPS):
+        took, garbage = best(run, loops)
+        ratios = ""
+        if len(base) > 1:
+            ratios = "%7.2fx json %6.2fx pack" % (base[0] / took, took / base[1])
+        shown = (name, took, size, garbage, ratios)
+        print("%-34s %9.2f us %6d bytes %6d garbage %s" % shown)
+        return took
+
+    base = []
+    base.append(line("json.dumps", lambda: json.dumps(printable), len(json.dumps(printable))))
+    base.append(line("struct.pack_into, fixed", pack, pack()))
+    for mark in (1024, 256):
+        sink = Sink(mark)
+        wide = Sink(2048)
+        for name, state in (
+            ("objects", objects),
+            ("dicts", record),
+            ("rows as tuples", tuples),
+            ("columns", table),
+        ):
+            c = codec.compile(schema, like=state)
+            assert c._generated is not None
+            size = c.encode(state, wide)
+            line(
+                "%s, blocks of %d" % (name, mark),
+                lambda c=c, s=state, to=sink: c.encode(s, to),
+                size,
+            )
+            assert c._generated is not None
+    c = codec.compile(schema)
+    line("the tree, objects", lambda: c.encode(objects, sink), size, 20)
+
+    raw = bytearray(16384)
+    target = memoryview(bytearray(16384))
+
+    def plain():
+        target[:] = raw
+
+    took, _ = best(plain, LOOPS)
+    print("16 KiB raw: a buffer copy          %9.2f us" % took)
+    for mark in (16384, 4096, 256):
+        sink = Sink(mark)
+        c = codec.compile("[u8;16384]", like=raw)
+        mine, garbage = best(lambda c=c, to=sink: c.encode(raw, to), LOOPS)
+        print(
+            "16 KiB raw: codec, blocks of %5d %9.2f us %6d garbage %7.2fx the copy"
+            % (mark, mine, garbage, mine / took)
+        )
+
+
+def main() -> int:
+    """Run `device()` on both MicroPythons."""
+    import os
+    import subprocess
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    sys.path.insert(0, str(root))
+    from boards.tools.debian import Unavailable
+    from tests.tools.micropythons import HEAP, _wheel, build_unix32
+
+    path = str(root / "firmware")
+    failed = 0
+    for name, build in (("64-bit", _wheel), ("32-bit", build_unix32)):
+        try:
+            command = str(build())
+        except Unavailable as e:
+            print(f"{name}: NOT RUN: {e}")
+            failed |= os.environ.get("CI") == "true"
+            continue
+        print(f"-- {name} MicroPython", flush=True)
+        env = dict(os.environ, MICROPYPATH=path)
+        failed |= subprocess.run([command] + HEAP + [__file__], env=env, timeout=300).returncode
+    return int(failed)
+
+
+if __name__ == "__main__":
+    if sys.implementation.name == "micropython":
+        device()
+    else:
+        sys.exit(main())
