@@ -33,6 +33,22 @@ def crc(acc, buf, start: int, end: int):
 def copy(dst, at: int, src, start: int, n: int):
     d = ptr8(dst)
     s = ptr8(src)
+    if n > 15 and (int(d) + at | int(s) + start) & 3 == 0:
+        # Both aligned: words. The rest by bytes, as does all else.
+        e = ptr32(int(d) + at)
+        t = ptr32(int(s) + start)
+        i = 0
+        w = n >> 2
+        while i + 3 < w:
+            e[i] = t[i]
+            e[i + 1] = t[i + 1]
+            e[i + 2] = t[i + 2]
+            e[i + 3] = t[i + 3]
+            i += 4
+        i <<= 2
+        at += i
+        start += i
+        n -= i
     i = 0
     while i < n:
         d[at + i] = s[start + i]

@@ -176,6 +176,9 @@ def _put_octets(t, v, w, p):
         raise ValueError
     if isinstance(v, _LISTS):
         return _put_items(t, v, w, p)
+    if isinstance(v, _BYTES) and t.count <= w.mark - p:
+        pack_into(t.format, w.buf, p, v)
+        return _room(w, p + t.count)
     return _put_raw(v, t.count, w, p)
 
 
@@ -664,6 +667,7 @@ def ready(t):
         t.put, t.get = _SHAPES[kind]
     if kind == "array" and t.inner.kind in ("u8", "i8"):
         t.put = _put_octets
+        t.format = "%ds" % t.count
         if t.inner.kind == "u8":
             t.get = _get_octets
     _ready_sizes(t, kind)
@@ -819,7 +823,7 @@ class Codec:
             self._call(state)
 
     def _call(self, state):
-        self.at = self._generated(state, self, self.at)
+        self.at = self._generated(self.at, self.buf, 0, state, self)
 
     def _again(self, state, pos):
         # The form is another than that of the prototype, or a value is wrong: the tree knows.

@@ -30,21 +30,26 @@ def fits(t, buffer):
 
 class Columns:
     """Encoder of the Vec or array `t` from columns. rows: the generated loop,
-    `rows(columns, count, sink, pos) -> pos`."""
+    `rows(pos, sink.buf, 0, columns, count, sink) -> pos`."""
 
     def __init__(self, t, rows):
         self.t = t
         self.rows = rows
         self.cells = t.inner.items if t.inner.kind == "struct" else t.items
+        self.count = 0
         self.held = [None] * len(self.cells)
         self.fits = bytearray(len(self.cells))
 
     def put(self, v, w, p):
         if not self._look(v):
             return self.t.put(self.t, v, w, p)
+        self.count = len(self.held[0])
         if self.t.kind == "seq":
-            p = put_length(len(self.held[0]), w, p)
-        return self.rows(self.held, len(self.held[0]), w, p)
+            p = put_length(self.count, w, p)
+        return self._loop(p, w)
+
+    def _loop(self, p, w):
+        return self.rows(p, w.buf, 0, self.held, self.count, w)
 
     def _look(self, v):
         i = 0

@@ -24,7 +24,7 @@ _FLOATS = {"f32": ("f", 4), "f64": ("d", 8)}
 PRELUDE = """\
 from struct import pack_into
 from edgeckpt.codec import put_length as length
-from edgeckpt.loops import strlen
+from edgeckpt.loops import strlen, varint, zigzag
 LISTS = (list, tuple)
 OCTETS = (bytes, bytearray)
 NONE = None
@@ -91,7 +91,7 @@ def _is_columns(t, like, columns):
 
 def encoder(tree, like):
     """The encoder of a ready tree for states like `like`, or None where it must be the tree:
-    `encode(state, sink, pos) -> pos`."""
+    `encode(pos, sink.buf, 0, state, sink) -> pos`."""
     word = 64 if sys.maxsize > 1 << 32 else 32
     if sys.implementation.name == "micropython":
         try:
@@ -146,7 +146,8 @@ class Source:
         self._function("encode", tree, like, form)
 
     def text(self):
-        """The functions; the last is `encode(state, sink, pos) -> pos`. "": not worth it."""
+        """The functions; the last is `encode(pos, sink.buf, 0, state, sink) -> pos`.
+        "": not worth it."""
         return "\n".join(self.done)
 
     def _function(self, name, t, like, form):
@@ -155,13 +156,15 @@ class Source:
         if self.native:
             self._emit(t, "v", like, form, 1)
             self._look(1)
-            head = "@micropython.viper\ndef %s(v, w, p: int) -> int:\n" % name
-            head += " b = ptr8(w.buf)\n m = int(w.mark)"
+            # Viper keeps the first three locals in registers: the hot ones, n to start with 0.
+            head = "@micropython.viper\ndef %s(p: int, b: ptr8, n: int, v, w) -> int:\n" % name
+            head += " m = int(w.mark)"
             for i in range(len(self.bounds)):
                 head += "\n k%d = K%d" % (i, i)
         else:
             self._plain(t, "v", like, form, 1)
-            head = "def %s(v, w, p):" % name
+            entry = "p, b, n, v, w" if name == "encode" else "v, w, p"
+            head = "def %s(%s):" % (name, entry)
         self.lines.append(" return p")
         self.done.append(head + "\n" + "\n".join(self.lines))
         self.lines = lines
@@ -250,7 +253,7 @@ class Source:
             if depth > 1 and len(nodes(t)) > _INLINE:
                 self._look(depth)
                 name = self._function("f%d" % self._index(t), t, like, form)
-                self._add(depth, "p = int(%s(%s, w, p))" % (name, v))
+                self._add(depth, "p = int(%s(p, w.buf, 0, %s, w))" % (name, v))
             else:
                 self._fields(t, self._local(v, depth), like, form, depth)
             return
@@ -325,6 +328,14 @@ class Source:
             self._varint(depth + 1)
         else:
             self._add(depth + 1, "b[p] = n", "p += 1")
+        if t.width > 2 and t.high > small:
+            low, high = self._bound(t.low), self._bound(t.high)
+            i = self._number(t)
+            self._add(depth, "elif %s <= x <= %s:" % (low, high))
+            self._add(depth + 1, "pack_into('%s', T%d.bytes, 0, x)" % (t.format, i))
+            if t.signed:
+                self._add(depth + 1, "zigzag(T%d.bytes, %d)" % (i, t.width))
+            self._add(depth + 1, "p = int(varint(w.buf, p, T%d.bytes, %d))" % (i, t.width))
         self._add(depth, "else:")
         self._call(t, "x", depth + 1)
 
@@ -387,8 +398,8 @@ class Source:
         lines, self.lines = self.lines, []
         run, self.run = self.run, 0
         cells = t.items[0].items if _rows(t.items[0]) else t.items
-        head = "@micropython.viper\ndef %s(c, n: int, w, p: int) -> int:" % name
-        self._add(1, "b = ptr8(w.buf)", "m = int(w.mark)")
+        head = "@micropython.viper\ndef %s(p: int, b: ptr8, x: int, c, n: int, w) -> int:" % name
+        self._add(1, "m = int(w.mark)")
         for i, cell in enumerate(cells):
             self._add(1, "c%d = ptr%d(c[%d])" % (i, _pointer(cell), i))
         self._add(1, "i = 0", "while i < n:")

@@ -392,7 +392,7 @@ def _decode(text, data, slot, into):
     from . import codec
 
     try:
-        return codec.compile(text, like=into).decode(data, len(data), into)
+        return codec.compile(text).decode(data, len(data), into)
     except EdgeError as e:
         if e.reason == "trailing":
             raise RestoreFailed("trailing", slot, e.got, cause=e)

@@ -46,14 +46,14 @@ def device() -> None:
     from edgeckpt.loops import copy as move
 
     samples = [
-        {"ts": 500_000_000 + 997 * i, "ch": i % 8, "value": (i * 7919 - 250_000) * 61}
+        {"ts": 400_000_000_000_000 + 997 * i, "ch": i % 8, "value": (i * 7919 - 250_000) * 61}
         for i in range(64)
     ]
     record = {
         "epoch": 100_000_000,
-        "sequence": 900_000_000,
+        "sequence": 1 << 60,
         "gains": [0.25 * i for i in range(8)],
-        "label": "stage-a",
+        "label": "stage-a, calibrat",
         "samples": samples,
         "key": bytes(range(32)),
     }
@@ -78,10 +78,10 @@ def device() -> None:
         s = objects
         g = s.gains
         struct.pack_into(
-            "<IQ8fB7s", out, 0, s.epoch, s.sequence, g[0], g[1], g[2], g[3], g[4], g[5], g[6],
+            "<IQ8fB17s", out, 0, s.epoch, s.sequence, g[0], g[1], g[2], g[3], g[4], g[5], g[6],
             g[7], 1, s.label,
         )  # fmt: skip
-        p = 52
+        p = 62
         for x in s.samples:
             struct.pack_into("<QBi", out, p, x.ts, x.ch, x.value)
             p += 13
