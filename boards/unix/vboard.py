@@ -254,8 +254,10 @@ class VirtualBoard:
                     writes = []
                 pause = self._tick if paced else 0.001 if held else _HOLD / 2
                 ready, writable, _ = select.select(reads, writes, [], pause)
-                self._step(inner, ready, writable)
-            except (OSError, ValueError):
+                # Locked: a descriptor closed by a power cut may be another board's by now.
+                with self._lock:
+                    self._step(inner, ready, writable)
+            except (OSError, ValueError, termios.error):
                 continue  # the descriptor of a board that has just lost its power
 
     def _step(self, inner: int, ready: list[int], writable: list[int]) -> None:
