@@ -528,14 +528,39 @@ def wear(**options: Any) -> None:
 
 
 @cli.command()
-@click.argument("text")
+@click.argument("words", nargs=-1, required=True, metavar="[compile] TEXT [MODULE.py]")
+@click.option(
+    "--form",
+    type=click.Choice(["attributes", "dict", "tuple"]),
+    default="attributes",
+    show_default=True,
+    help="compile: what the structs of the state are.",
+)
+@click.option("--columns", is_flag=True, help="compile: a Vec of structs is one array per field.")
+@click.option(
+    "--word",
+    type=click.Choice(["32", "64"]),
+    default="32",
+    show_default=True,
+    help="compile: bits of the board's machine word.",
+)
+@click.option("--bytecode", is_flag=True, help="compile: for ports without native code.")
 @_output
-def schema(text: str, **options: Any) -> None:
-    """Check a schema TEXT (or file): canonical form, CRC-32, largest encoding."""
+def schema(words: tuple[str, ...], **options: Any) -> None:
+    """Check a schema TEXT (or file): canonical form, CRC-32, largest encoding.
+
+    compile TEXT MODULE.py: write its encoder as a module to freeze or copy to the board; import
+    it before the stage is made.
+    """
     from . import commands
 
     call = Call(options)
-    call.run(lambda: commands.schema(call, text))
+    if len(words) == 3 and words[0] == "compile":
+        call.run(lambda: commands.schema_compile(call, words[1], Path(words[2])))
+    elif len(words) == 1:
+        call.run(lambda: commands.schema(call, words[0]))
+    else:
+        raise click.UsageError("expected: schema TEXT, or schema compile TEXT MODULE.py")
 
 
 @cli.command()

@@ -528,6 +528,26 @@ def schema(call: Call, text: str) -> dict[str, Any]:
     return {"schema": codec.text, "schema_crc": f"0x{crc:08x}", "max_size": codec.max_size}
 
 
+def schema_compile(call: Call, text: str, path: Path) -> dict[str, Any]:
+    from .schema_compile import compile_schema
+
+    o = call.options
+    made = st.compile_schema(st.schema_argument(text))
+    try:
+        source = compile_schema(
+            made.text,
+            form=o["form"],
+            columns=o["columns"],
+            word=int(o["word"]),
+            native=not o["bytecode"],
+        )
+    except ValueError as e:
+        raise HostError("usage", f"schema compile: {e}") from e
+    write_file(path, source.encode())
+    call.out.note(f"{path}: {len(source)} bytes; import it on the board before the stage is made")
+    return {"schema": made.text, "module": str(path), "bytes": len(source)}
+
+
 def wear(call: Call) -> dict[str, Any]:
     from dataclasses import asdict
 
