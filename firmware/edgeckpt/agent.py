@@ -70,7 +70,7 @@ class Agent:
         self, stream, out=None, *, frame=1024, ring=256, read_only=False, key=None, raw=False,
         leases=None, gap_ms=100,
     ):  # fmt: skip
-        frame = min(frame, wire.MAX_PAYLOAD)
+        frame = max(256, min(frame, wire.MAX_PAYLOAD))
         self._in = getattr(stream, "buffer", stream)
         out = stream if out is None else out
         self._out = getattr(out, "buffer", out)
@@ -726,11 +726,11 @@ def hmac_sha256(key, message):
 def serve(frame=0, idle_ms=3000, **options):
     """Serve the host on the REPL's own stream. Ctrl-C is data meanwhile, and itself afterwards.
 
-    frame: 0 takes what the heap has room for, 512 to 4096 bytes.
+    frame: below 512, what the heap has room for is taken, 512 to 4096 bytes.
     """
     from micropython import kbd_intr
 
-    if not frame:
+    if frame < 512:
         import gc
 
         gc.collect()
