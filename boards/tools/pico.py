@@ -367,6 +367,7 @@ class Pico:
                     return
                 self.reset()
                 self.output.clear()
+                print("reset", flush=True)
             if fd in ready:
                 self.write(os.read(fd, 4096))
             self.step()
@@ -393,7 +394,7 @@ def chip(name: str) -> Callable[[GuestClock], Chip] | None:
     makers: dict[str, Callable[[GuestClock], Chip] | None] = {
         "none": None,
         "nor": lambda clock: W25Q(2 << 20, clock, jedec=b"\xef\x40\x15"),
-        "sd": lambda clock: SDCardModel(4096, clock),
+        "sd": lambda clock: SDCardModel(4096, clock, times=(100, 500, 5_000)),
     }
     return makers[name]
 

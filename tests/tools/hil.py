@@ -1,0 +1,157 @@
+"""The board of the hardware-in-loop suite: `--port` names a real one, an emulated Pico is default.
+
+Promises: one body of tests for both. `board` is a board with edgeckpt on it; on a real one,
+tests that write need `--allow-erase` and use only the lease region of its board.toml.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from boards.tools.board import Board, Region, load
+from boards.tools.firmware import build
+from tests.tools.micropythons import or_skip
+
+ROOT = Path(__file__).parents[2]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("hil", "hardware in the loop")
+    group.addoption("--port", help="serial port of a real board (default: an emulated Pico)")
+    group.addoption("--board", default="RPI_PICO", help="its folder below boards/")
+    group.addoption("--lease", help="a lease of its board.toml (default: the first)")
+    group.addoption("--allow-erase", action="store_true", help="tests may write to that lease")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "hil: runs on a board, real or emulated")
+
+
+class Remote:
+    """A board at a serial port, spoken to by raw REPL."""
+
+    def __init__(self, port: str, board: Board, lease: str | None):
+        self.port = port
+        self.board = board
+        self.lease: Region = board.lease(lease) if lease else board.leases[0]
+        self.emulated = False
+
+    def exec(self, source: str, timeout: float = 120) -> str:
+        """Run a script without a reset and return its output; AssertionError with a traceback."""
+        from mpremote.transport import TransportError, TransportExecError
+        from mpremote.transport_serial import SerialTransport
+
+        end = time.monotonic() + 10
+        while True:
+            try:
+                transport = SerialTransport(self.port)
+                transport.enter_raw_repl(soft_reset=False)
+                break
+            except TransportError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+        try:
+            output, errors = transport.exec_raw(source, timeout=timeout)
+            transport.exit_raw_repl()
+        except TransportExecError as e:
+            raise AssertionError(str(e)) from e
+        finally:
+            transport.close()
+        assert not errors, errors.decode(errors="replace")
+        return output.decode(errors="replace").replace("\r\n", "\n")
+
+    def power_cycle(self) -> None:
+        """Lose all RAM. On a real board a hard reset, which is as much as a cable can do."""
+        with contextlib.suppress(Exception):
+            self.exec("import machine, time\ntime.sleep_ms(50)\nmachine.reset()", timeout=2)
+        time.sleep(2)
+
+    def make_lease(self, lease_id: int) -> str:
+        """Statements for the board that make `lease` over the region for tests."""
+        r = self.lease
+        lines = [*r.setup, "import edgeckpt, edgeckpt.lease", "del edgeckpt.lease.live[:]"]
+        lines.append(f"device = {r.device}")
+        lines.append(f"lease = edgeckpt.BlockLease(device, {r.start}, {r.count}, {lease_id})")
+        return "\n".join(lines) + "\n"
+
+    def tool(self, *words: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment (mpremote, edgeckpt); returns what it said."""
+        beside = str(Path(sys.executable).with_name(words[0]))
+        return subprocess.run(
+            [beside, *words[1:]], capture_output=True, text=True, timeout=timeout, cwd=ROOT
+        )
+
+
+class EmulatedPico(Remote):
+    """An emulated Pico in a process of its own, on a pseudo-terminal."""
+
+    def __init__(self, image: Path, chip: str = "none", lease: str | None = None):
+        command = [sys.executable, "-m", "boards.tools.pico", "--image", str(image)]
+        self._process = subprocess.Popen(
+            [*command, "--chip", chip],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline()
+        assert said.startswith("port "), f"the emulated board did not start: {said!r}"
+        super().__init__(said.split()[1], load("RPI_PICO"), lease)
+        self.emulated = True
+
+    def power_cycle(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write("reset\n")
+        assert self._process.stdout.readline() == "reset\n"
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write("quit\n")
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+@pytest.fixture(scope="session")
+def pico_firmware() -> Path:
+    """The .uf2 of an RPI_PICO with edgeckpt frozen."""
+    return or_skip("the firmware of the Pico", lambda: build("RPI_PICO")) / "firmware.uf2"
+
+
+@pytest.fixture(scope="session")
+def board(request: pytest.FixtureRequest) -> Iterator[Remote]:
+    """The board under test."""
+    option = request.config.getoption
+    if option("--port"):
+        yield Remote(option("--port"), load(option("--board")), option("--lease"))
+        return
+    emulated = EmulatedPico(request.getfixturevalue("pico_firmware"))
+    yield emulated
+    emulated.close()
+
+
+@pytest.fixture
+def writable(request: pytest.FixtureRequest, board: Remote) -> Remote:
+    """The board, for tests that write to its lease region."""
+    if not board.emulated and not request.config.getoption("--allow-erase"):
+        if os.environ.get("CI") == "true":
+            pytest.fail("a real board without --allow-erase under CI")
+        r = board.lease
+        pytest.skip(
+            f"NOT TESTED: give --allow-erase to write to {r.device}, blocks"
+            f" {r.start}..{r.start + r.count - 1}, of the board at {board.port}"
+        )
+    return board
