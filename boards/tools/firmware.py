@@ -27,9 +27,10 @@ _ARM = {
 }
 
 
-def build(name: str) -> Path:
+def build(name: str, manifest: str = "manifest.py") -> Path:
     """The folder with the image of the board `name`: firmware.uf2 (or what its port makes), .elf.
 
+    manifest: the file of the board's folder that says what is frozen.
     Unavailable where the toolchain or the sources cannot be had, RuntimeError where the build
     fails, ValueError for a board that no firmware is built for.
     """
@@ -42,25 +43,27 @@ def build(name: str) -> Path:
             f" {board.port}: Debian's sources lack the vendor's libraries"
         )
     with locked(f"firmware-{name}"):
-        return _build_rp2(board) if board.port == "rp2" else _build_make(board)
+        if board.port == "rp2":
+            return _build_rp2(board, board.folder / manifest)
+        return _build_make(board)
 
 
 def _frozen(board: Board) -> list[Path]:
     return [*sorted(board.folder.rglob("*.py")), ROOT / "firmware"]
 
 
-def _build_rp2(board: Board) -> Path:
+def _build_rp2(board: Board, manifest: Path) -> Path:
     mpy_dir = os.environ.get("MPY_DIR")
     recipe = [Path(__file__), compiler("arm-none-eabi-gcc"), mpy_dir]
     name = f"firmware-{board.name}"
-    known = digest(*recipe, *_frozen(board), board.folder / "board.toml")
+    known = digest(*recipe, manifest.name, *_frozen(board), board.folder / "board.toml")
     out = cache() / name / known
     if not mpy_dir and (out / "firmware.uf2").exists():
         return out
     need(_ARM | {"cmake": "cmake", "gcc": "gcc", "python3": "python3"})
     at = tree()
     recipe = [Path(__file__), compiler("arm-none-eabi-gcc"), mpy_dir]
-    known = digest(*recipe, *_frozen(board), board.folder / "board.toml")
+    known = digest(*recipe, manifest.name, *_frozen(board), board.folder / "board.toml")
     if mpy_dir:
         known = digest(known, identity_of(at))
     out = cache() / name / known
@@ -75,7 +78,7 @@ def _build_rp2(board: Board) -> Path:
     log = cache() / f"{name}.log"
     log.unlink(missing_ok=True)
     what = f"the firmware of {board.name} ({sources_of(at)})"
-    _cmake(board, at, work, log, what)
+    _cmake(board, manifest, at, work, log, what)
     run("make", JOBS, "-C", work / "build", log=log, what=what)
     tmp = out.with_name("new")
     shutil.rmtree(tmp, ignore_errors=True)
@@ -96,7 +99,7 @@ def _build_rp2(board: Board) -> Path:
     return out
 
 
-def _cmake(board: Board, at: Path, work: Path, log: Path, what: str) -> None:
+def _cmake(board: Board, manifest: Path, at: Path, work: Path, log: Path, what: str) -> None:
     lib = work / "lib"
     lib.mkdir(parents=True, exist_ok=True)
     options = []
@@ -113,7 +116,7 @@ def _cmake(board: Board, at: Path, work: Path, log: Path, what: str) -> None:
         *("cmake", "-S", at / "ports" / "rp2", "-B", work / "build", "-DPICO_BUILD_DOCS=0"),
         "-DPICO_NO_PICOTOOL=1",
         f"-DMICROPY_BOARD={board.name}",
-        f"-DMICROPY_FROZEN_MANIFEST={board.folder / 'manifest.py'}",
+        f"-DMICROPY_FROZEN_MANIFEST={manifest}",
         *options,
         log=log,
         what=what,

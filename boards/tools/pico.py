@@ -39,6 +39,8 @@ PAGE = 256
 CS_PIN = 17  # chip select of the chip on SPI0 (boards/RPI_PICO/README.md)
 _PROGRAM = 0x02
 _ERASE = {0x20: 4096, 0xD8: 65536}
+_STEADY_PROGRAM = ("none", "all", "prefix", "suffix", "bits", "few", "most", "last", "but-last")
+_STEADY_ERASE = ("none", "all", "half1", "half2", "set", "zero", "noise", "stale")
 
 
 class PowerCut(Exception):
@@ -187,43 +189,21 @@ class Pico:
         self._fail(PowerCut(f"{self.cut_when} operation {op}: {kind} of {size} at 0x{at:x}"))
 
     def torn(self, kind: str, at: int, size: int, data: bytes) -> bytes:
-        """What the cells hold after a cut in the operation (docs/format.md): `dice` decides."""
-        old = bytes(self.flash[at : at + size])
-        dice = self.dice
+        """What the cells hold after a cut in the operation, of boards/models/faults.py; `dice`
+        decides. Cells that read differently each time are left out: XIP reads plain memory."""
+        from boards.models import faults
+        from boards.models.nor import NorChip
+
+        unit = at // SECTOR * SECTOR
+        cells = NorChip(max(size, SECTOR), max(size, SECTOR))
+        cells.view[:] = self.flash[unit : unit + cells.size]
+        dice = faults.Dice(self.dice.random())
         if kind == "program":
-            how = dice.choice(("random", "prefix", "suffix", "single", "all but one"))
-            if how == "random":
-                return bytes(o & (d | dice.randrange(256)) for o, d in zip(old, data, strict=True))
-            n = dice.randrange(1, size)
-            if how == "prefix":
-                n, how = dice.randrange(size), "all but one"
-            pending = [i for i in range(size) if old[i] & ~data[i]]
-            if not pending:
-                return old
-            if how == "suffix":
-                return bytes(
-                    d & o if i >= n else o for i, (o, d) in enumerate(zip(old, data, strict=True))
-                )
-            if how == "single":
-                i = dice.choice(pending)
-                return old[:i] + bytes([old[i] & data[i]]) + old[i + 1 :]
-            done = bytearray(o & d for o, d in zip(old, data, strict=True))
-            i = dice.choice(pending)
-            done[i] = old[i]
-            return bytes(done)
-        how = dice.choice(("zero", "noise", "more ones", "half", "almost"))
-        if how == "zero":
-            return bytes(size)
-        if how == "noise":
-            return dice.randbytes(size)
-        if how == "more ones":
-            return bytes(o | dice.randrange(256) for o in old)
-        if how == "half":
-            n = dice.randrange(1, size)
-            return b"\xff" * n + old[n:]
-        done = bytearray(b"\xff" * size)
-        done[dice.randrange(size)] &= ~(1 << dice.randrange(8))
-        return bytes(done)
+            mode = self.dice.choice(_STEADY_PROGRAM)
+            faults.cut_program(cells, at - unit, data, mode, dice)
+        else:
+            faults.cut_erase(cells, 0, self.dice.choice(_STEADY_ERASE), dice)
+        return bytes(cells.view[at - unit : at - unit + size])
 
     def watch(self) -> None:
         """Count flash operations from 0 again, without a cut."""
@@ -387,13 +367,13 @@ def _wrap(e: BaseException) -> Exception:
 
 
 def chip(name: str) -> Callable[[GuestClock], Chip] | None:
-    """A maker of the chip called `name`: "none", "nor" (W25Q16), "sd" (2 MiB SDHC card)."""
+    """A maker of the chip called `name`: "none", "nor" (W25Q80), "sd" (2 MiB SDHC card)."""
     from boards.models.sdspi import SDCardModel
     from boards.models.w25q import W25Q
 
     makers: dict[str, Callable[[GuestClock], Chip] | None] = {
         "none": None,
-        "nor": lambda clock: W25Q(2 << 20, clock, jedec=b"\xef\x40\x15"),
+        "nor": lambda clock: W25Q(1 << 20, clock, jedec=b"\xef\x40\x14"),
         "sd": lambda clock: SDCardModel(4096, clock, times=(100, 500, 5_000)),
     }
     return makers[name]

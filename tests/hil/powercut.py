@@ -22,8 +22,9 @@ import random
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from boards.models import sdspi, w25q
+from boards.models import faults, ram
 from boards.tools.firmware import build
 from boards.tools.pico import STORAGE, Pico, PowerCut, chip
 
@@ -38,6 +39,7 @@ class Medium:
 
     def __init__(self, name: str, image: Path):
         self.name = name
+        self.unrelated = False
         maker = None if name == "flash" else chip(name)
         self.writer = Pico(image, maker)
         self.reader = Pico(image, maker)
@@ -46,25 +48,36 @@ class Medium:
             board.exec(GUEST.read_text())
             board.exec(f"make = {name}")
             board.watch()
+            if name == "nor":
+                board.chip.array.fence = (16 * 4096, 19 * 4096)
+            elif name == "sd":
+                board.chip.disk.fence = (64, 80)
+
+    def _cells(self, board: Pico) -> Any:
+        """The array of the chip on SPI0."""
+        return board.chip.array if self.name == "nor" else board.chip.disk
 
     @property
     def ops(self) -> int:
-        return self.writer.ops if self.name == "flash" else self.writer.chip.ops
+        return self.writer.ops if self.name == "flash" else self._cells(self.writer).ops
 
     def arm(self, op: int, when: str, seed: int) -> None:
-        """Cut at the operation with number `op` (0 is the next one after ops == 0)."""
-        dice = random.Random(seed)
+        """Cut at the operation that comes after `op` others."""
         if self.name == "flash":
-            self.writer.cut_at, self.writer.cut_when, self.writer.dice = op, when, dice
+            self.writer.cut_at, self.writer.cut_when = op, when
+            self.writer.dice = random.Random(seed)
             return
-        model = self.writer.chip
-        model.cut_at, model.cut_when = op + 1, when
+        dice = faults.Dice(seed)
+        steady = {"before": "none", "after": "all"}.get(when)
         if self.name == "nor":
-            model.cut_program = dice.choice(w25q.CUT_PROGRAM)
-            model.cut_erase = dice.choice(w25q.CUT_ERASE)
+            program = steady or dice.pick(faults.PROGRAM_CUTS)
+            cut: Any = faults.Cut(op + 1, program, steady or dice.pick(faults.ERASE_CUTS), dice)
+        elif steady is None and dice.below(8) == 0:
+            self.unrelated = True
+            cut = ram.SectorCut(op + 1, dice.pick(ram.UNRELATED_CUTS), dice)
         else:
-            model.cut_kind = dice.choice(sdspi.CUT_KINDS)
-            model.damaged = -1
+            cut = ram.SectorCut(op + 1, steady or dice.pick(ram.SECTOR_CUTS), dice)
+        self._cells(self.writer).faults = cut
 
     def hand_over(self) -> str:
         """Give the medium, as the cut left it, to the board that has just booted.
@@ -72,18 +85,27 @@ class Medium:
         Returns a digest of it: what is the same to the last cell is verified once.
         """
         if self.name == "flash":
-            left: object = self.writer.save(*REGION)
+            left: Any = self.writer.save(*REGION)
             self.reader.load(left, REGION[0])
         else:
-            left = self.writer.chip.snapshot()
-            self.reader.chip.restore(left)
+            left = self._cells(self.writer).save()
+            self._cells(self.reader).restore(left)
             self.reader.chip.power_cycle()
-            left = [sorted(part.items()) for part in left]
         return hashlib.sha256(repr(left).encode()).hexdigest()
 
     def damaged(self) -> bool:
-        """Whether the model damaged a committed sector of the lease, as SD cards do."""
-        return self.name == "sd" and 64 <= self.writer.chip.damaged < 80
+        """Whether a sector that was not being written was damaged, as SD cards do."""
+        return self.unrelated
+
+    def violations(self) -> list[str]:
+        """What a real chip would not have stood."""
+        if self.name == "flash":
+            return []  # every one ends the run at once
+        cells = self._cells(self.writer)
+        found = list(cells.violations) + [f"refused: {r}" for r in self.writer.chip.refused]
+        if self.name == "nor" and (cells.over or cells.again):
+            found.append(f"{cells.again} pages programmed twice, {cells.over} over other bits")
+        return found
 
 
 def one_cut(
@@ -182,12 +204,9 @@ def sweep(name: str, checkpoints: int, cuts: int, seed: int) -> int:
                 print(f"checkpoint {number}, {when} operation {op - first_life}: {result}")
         medium.writer.exec(f"step({number})")
         operations += count
-    if name == "nor" and medium.writer.chip.over:
-        print(f"{medium.writer.chip.over} bytes were programmed over cells not erased")
+    for text in medium.violations():
         lost += 1
-    if name != "flash" and medium.writer.chip.refused:
-        print(f"the chip refused {medium.writer.chip.refused}")
-        lost += 1
+        print(text)
     seconds = time.monotonic() - begun
     print(
         f"{name}: {checkpoints} checkpoints, {operations} operations, {done} cuts,"

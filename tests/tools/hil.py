@@ -21,6 +21,10 @@ from boards.tools.firmware import build
 from tests.tools.micropythons import or_skip
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(str(ROOT / p) for p in ("firmware", "host_tools")),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,20 +79,28 @@ class Remote:
             self.exec("import machine, time\ntime.sleep_ms(50)\nmachine.reset()", timeout=2)
         time.sleep(2)
 
-    def make_lease(self, lease_id: int) -> str:
-        """Statements for the board that make `lease` over the region for tests."""
+    def make_lease(self, lease_id: int = 0xED6E, units: int = 4) -> str:
+        """Statements for the board that make `lease` over the first blocks of the region."""
         r = self.lease
+        count = min(r.count, units if r.erase_unit else 4 * units)
         lines = [*r.setup, "import edgeckpt, edgeckpt.lease", "del edgeckpt.lease.live[:]"]
+        lines.append(f"assert {r.guard}, 'the lease region is in use: boards/{self.board.name}'")
         lines.append(f"device = {r.device}")
-        lines.append(f"lease = edgeckpt.BlockLease(device, {r.start}, {r.count}, {lease_id})")
+        lines.append(f"lease = edgeckpt.BlockLease(device, {r.start}, {count}, {lease_id})")
         return "\n".join(lines) + "\n"
 
-    def tool(self, *words: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
-        """Run a command of the environment (mpremote, edgeckpt); returns what it said."""
-        beside = str(Path(sys.executable).with_name(words[0]))
-        return subprocess.run(
-            [beside, *words[1:]], capture_output=True, text=True, timeout=timeout, cwd=ROOT
+    def tool(self, name: str, *words: object) -> str:
+        """Run a command (mpremote, edgeckpt) to its good end; returns what it printed."""
+        module = {"edgeckpt": "edgeckpt_host.cli", "mpremote": "mpremote"}[name]
+        done = subprocess.run(
+            [sys.executable, "-m", module, *map(str, words)],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
+        assert done.returncode == 0, f"{name} {words}: {done.stdout}{done.stderr}"
+        return done.stdout
 
 
 class EmulatedPico(Remote):
@@ -129,6 +141,13 @@ class EmulatedPico(Remote):
 def pico_firmware() -> Path:
     """The .uf2 of an RPI_PICO with edgeckpt frozen."""
     return or_skip("the firmware of the Pico", lambda: build("RPI_PICO")) / "firmware.uf2"
+
+
+@pytest.fixture(scope="session")
+def stock_firmware() -> Path:
+    """The .uf2 of an RPI_PICO without edgeckpt, for tests that install it."""
+    made = or_skip("the firmware of the Pico", lambda: build("RPI_PICO", "stock.py"))
+    return made / "firmware.uf2"
 
 
 @pytest.fixture(scope="session")
