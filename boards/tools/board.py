@@ -2,7 +2,7 @@
 
 ```
 name = "Raspberry Pi Pico"      # what people call it
-[firmware]                      # absent: nothing to build
+[firmware]                      # absent: `make firmware` does not build for it
 port = "rp2"                    # folder under MicroPython's ports/
 uf2_family = "0xe48bff56"       # rp2 only: the family id of the UF2 file
 [[lease]]                       # regions that collide with no file system

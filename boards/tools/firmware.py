@@ -1,8 +1,8 @@
 """`make firmware BOARD=NAME`: a flashable image with the module frozen.
 
-From the MicroPython tree MPY_DIR, or from Debian's sources (rp2 boards only). What is to be
-built is in boards/NAME/board.toml, what is frozen in boards/NAME/manifest.py. Images are cached,
-keyed on the tree, the toolchain, the manifest and the frozen modules.
+For rp2 boards, from the MicroPython tree MPY_DIR or from Debian's sources. What is to be built is
+in boards/NAME/board.toml, what is frozen in boards/NAME/manifest.py. Images are cached, keyed on
+the tree, the toolchain, the manifest and the frozen modules.
 """
 
 from __future__ import annotations
@@ -35,17 +35,13 @@ def build(name: str, manifest: str = "manifest.py") -> Path:
     fails, ValueError for a board that no firmware is built for.
     """
     board = load(name)
-    if not board.port:
-        raise ValueError(f"{name}: has no firmware to build (board.toml has no [firmware])")
-    if board.port != "rp2" and not os.environ.get("MPY_DIR"):
-        raise Unavailable(
-            f"{name} needs a MicroPython tree (MPY_DIR=...) and the toolchain of its port,"
-            f" {board.port}: Debian's sources lack the vendor's libraries"
+    if board.port != "rp2":
+        raise ValueError(
+            f"{name}: only rp2 boards are built here; for this one give"
+            f" {board.folder / 'manifest.py'} as FROZEN_MANIFEST to the build of its port"
         )
     with locked(f"firmware-{name}"):
-        if board.port == "rp2":
-            return _build_rp2(board, board.folder / manifest)
-        return _build_make(board)
+        return _build_rp2(board, board.folder / manifest)
 
 
 def _frozen(board: Board) -> list[Path]:
@@ -121,18 +117,6 @@ def _cmake(board: Board, manifest: Path, at: Path, work: Path, log: Path, what: 
         log=log,
         what=what,
     )
-
-
-def _build_make(board: Board) -> Path:
-    at = tree()
-    out = cache() / f"firmware-{board.name}" / "build"
-    run(
-        *("make", JOBS, "-C", at / "ports" / board.port, f"BOARD={board.name}"),
-        *(f"BUILD={out}", f"FROZEN_MANIFEST={board.folder / 'manifest.py'}"),
-        log=cache() / f"firmware-{board.name}.log",
-        what=f"the firmware of {board.name} ({sources_of(at)})",
-    )
-    return out
 
 
 def main(arguments: list[str]) -> int:

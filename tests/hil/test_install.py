@@ -1,0 +1,60 @@
+"""Two ways onto a board that has no edgeckpt yet; the emulated Pico, with a file system only."""
+
+import functools
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from boards.tools import mpy
+from tests.tools.hil import EmulatedPico
+
+pytestmark = pytest.mark.hil
+SUITE = """
+stage = edgeckpt.CheckpointedStageState({"n": 1, "s": [1, 2, 3]}, lease, "{n:u32,s:Vec<u8>}")
+stage.checkpoint()
+stage.state["n"] = 2
+stage.checkpoint()
+lease = stage.into_block_lease()
+back = edgeckpt.CheckpointedStageState.restore(lease)
+print(edgeckpt.__file__, back.sequence, back.state["n"], list(back.state["s"]))
+"""
+
+
+@pytest.fixture
+def bare(stock_firmware: Path) -> Iterator[EmulatedPico]:
+    """A board without the module."""
+    board = EmulatedPico(stock_firmware)
+    said = board.exec("try:\n import edgeckpt\nexcept ImportError: print('not there')")
+    assert said.strip() == "not there"
+    yield board
+    board.close()
+
+
+def works(board: EmulatedPico, file: str) -> None:
+    board.power_cycle()
+    said = board.exec(board.make_lease() + SUITE, timeout=300)
+    assert said.split(maxsplit=3) == [file, "2", "2", "[1, 2, 3]\n"], said
+
+
+if os.environ.get("EDGECKPT_FULL") == "1":  # two minutes; tests/host installs on a virtual board
+
+    def test_edgeckpt_install(bare: EmulatedPico) -> None:
+        bare.tool("edgeckpt", "install", "--port", bare.port, "--timeout", 10)
+        works(bare, "/lib/edgeckpt/__init__.mpy")
+
+
+def test_mip_install_from_a_served_folder(bare: EmulatedPico, tmp_path: Path) -> None:
+    mpy.compile_for("armv6m", tmp_path / "armv6m")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"http://127.0.0.1:{server.server_port}/armv6m/package.json"
+        try:
+            bare.tool("mpremote", "connect", bare.port, "resume", "mip", "install", where)
+        finally:
+            server.shutdown()
+    works(bare, "/lib/edgeckpt/__init__.mpy")
