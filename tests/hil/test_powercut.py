@@ -1,8 +1,11 @@
 """Power cuts at every flash operation of 12 consecutive checkpoints, on the emulated Pico."""
 
+import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,9 @@ FULL = os.environ.get("EDGECKPT_FULL") == "1"
 
 @pytest.mark.hil
 @pytest.mark.parametrize("medium", ["sd", "nor", "flash"])
-def test_every_operation_cut(pico_firmware: Path, medium: str) -> None:
+def test_every_operation_cut(
+    pico_firmware: Path, medium: str, record_property: Callable[[str, object], None]
+) -> None:
     cuts = "1000" if FULL else "200"
     checkpoints = "36" if FULL and medium != "sd" else "12"
     command = ["-m", "tests.hil.powercut", medium, "--cuts", cuts, "--checkpoints", checkpoints]
@@ -21,5 +26,9 @@ def test_every_operation_cut(pico_firmware: Path, medium: str) -> None:
         [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=3600
     )
     print(done.stdout)
+    found = re.search(r"(\d+) cuts, (\d+) states lost", done.stdout)
     replay = f"python {' '.join(command)}\n{done.stdout}{done.stderr}"
     assert done.returncode == 0 and " 0 states lost" in done.stdout, replay
+    assert found is not None
+    counts = {f"{medium}, cuts": int(found[1]), f"{medium}, states lost": int(found[2])}
+    record_property("summary", json.dumps({"power cuts on the emulated Pico": counts}))
