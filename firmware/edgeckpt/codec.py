@@ -165,7 +165,34 @@ def _put_bytes(t, v, w, p):
     if isinstance(v, _NO_BUFFERS):
         raise TypeError
     p = put_length(len(v), w, p)
-    return _put_raw(v, len(v), w, p)
+    if is_bytes(v):
+        return _put_raw(v, len(v), w, p)
+    return _put_numbers(v, w, p)
+
+
+def is_bytes(v):
+    """Whether `v` is a buffer of bytes; an `array` may have wider items, and is no such buffer.
+
+    MicroPython does not tell the items of a memoryview: there it has to be one of bytes.
+    """
+    if isinstance(v, memoryview):
+        return getattr(v, "itemsize", 1) == 1
+    return isinstance(v, _BYTES)
+
+
+def _put_numbers(v, w, p):
+    i = 0
+    while i < len(v):
+        p = _put_number(v[i], w, p)
+        i += 1
+    return p
+
+
+def _put_number(x, w, p):
+    if x < 0 or x > 255:
+        raise ValueError
+    w.buf[p] = x
+    return _room(w, p + 1)
 
 
 def _put_octets(t, v, w, p):
@@ -174,7 +201,7 @@ def _put_octets(t, v, w, p):
         raise TypeError
     if len(v) != t.count:
         raise ValueError
-    if isinstance(v, _LISTS):
+    if not is_bytes(v):
         return _put_items(t, v, w, p)
     if isinstance(v, _BYTES) and t.count <= w.mark - p:
         pack_into(t.format, w.buf, p, v)
@@ -206,7 +233,7 @@ def _put_seq(t, v, w, p):
     p = put_length(len(v), w, p)
     if isinstance(v, _NO_BUFFERS):
         raise TypeError
-    if t.octets and not isinstance(v, _LISTS):
+    if t.octets and is_bytes(v):
         return _put_raw(v, len(v), w, p)
     return _put_items(t, v, w, p)
 
@@ -995,7 +1022,11 @@ def explain(t, v, path):
             bad("a list or a buffer")
         if kind == "array" and len(v) != t.count:
             bad("%d items, not %d" % (t.count, len(v)))
-        if kind != "bytes":
+        if kind == "bytes":
+            for i in range(0 if is_bytes(v) else len(v)):
+                if not isinstance(v[i], int) or not 0 <= v[i] <= 255:
+                    raise EncodeError("value", "%s[%d]" % (where, i), repr(v[i])[:60], "0..255")
+        else:
             for i in range(len(v)):
                 explain(t.inner, v[i], "%s[%d]" % (path, i))
     elif kind == "variant" and len(t.items) == 1:

@@ -39,3 +39,8 @@ def test_generated_encoders_equal_the_tree(request: pytest.FixtureRequest, on: s
 @pytest.mark.parametrize("on", ["mpy64", "mpy32"])
 def test_encoding_allocates_nothing(request: pytest.FixtureRequest, on: str) -> None:
     assert "ok" in run(request, on, "alloc_codec.py")
+
+
+@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
+def test_what_stands_for_bytes(request: pytest.FixtureRequest, on: str) -> None:
+    assert "ok" in run(request, on, "octets.py")

@@ -1,0 +1,29 @@
+"""What may stand for bytes: buffers of bytes as they are, other sequences number by number."""
+
+from array import array
+
+from edgeckpt import EncodeError, codec
+from notation import encode
+
+for text, head in (("[u8;4]", b""), ("Vec<u8>", b"\x04"), ("bytes", b"\x04")):
+    c = codec.compile(text)
+    wanted = head + b"\x01\x02\x03\xff"
+    for typecode in "BHIQ":
+        assert encode(c, array(typecode, [1, 2, 3, 255])) == wanted, (text, typecode)
+    for value in (
+        b"\x01\x02\x03\xff",
+        bytearray(wanted[-4:]),
+        memoryview(wanted[-4:]),
+        [1, 2, 3, 255],
+    ):
+        assert encode(c, value) == wanted, (text, value)
+    if hasattr(memoryview, "itemsize"):
+        assert encode(c, memoryview(array("H", [1, 2, 3, 255]))) == wanted
+    for bad in (array("H", [1, 2, 3, 256]), [1, 2, 3, -1], "abcd"):
+        try:
+            encode(c, bad)
+        except EncodeError:
+            pass
+        else:
+            raise AssertionError((text, bad))
+print("ok")
