@@ -44,3 +44,10 @@ def test_encoding_allocates_nothing(request: pytest.FixtureRequest, on: str) -> 
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
 def test_what_stands_for_bytes(request: pytest.FixtureRequest, on: str) -> None:
     assert "ok" in run(request, on, "octets.py")
+
+
+@pytest.mark.parametrize("on", ["mpy64", "mpy32"])
+@pytest.mark.parametrize("script", ["vectors.py", "forms.py"])
+def test_without_native_emitters(request: pytest.FixtureRequest, script: str, on: str) -> None:
+    output = run(request, on, "no_native.py", str(HERE / "device" / script), str(VECTORS))
+    assert "ok" in output and "without viper" in output
