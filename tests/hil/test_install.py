@@ -40,14 +40,17 @@ def works(board: EmulatedPico, file: str) -> None:
     assert said.split(maxsplit=3) == [file, "2", "2", "[1, 2, 3]\n"], said
 
 
-if os.environ.get("EDGECKPT_FULL") == "1":  # two minutes; tests/host installs on a virtual board
+if os.environ.get("EDGECKPT_FULL") == "1":  # minutes each; tests/host installs on a virtual board
 
     def test_edgeckpt_install(bare: EmulatedPico) -> None:
         bare.tool("edgeckpt", "install", "--port", bare.port, "--timeout", 10)
         works(bare, "/lib/edgeckpt/__init__.mpy")
 
+    def test_mip_install_from_a_served_folder(bare: EmulatedPico, tmp_path: Path) -> None:
+        _mip_install(bare, tmp_path)
 
-def test_mip_install_from_a_served_folder(bare: EmulatedPico, tmp_path: Path) -> None:
+
+def _mip_install(bare: EmulatedPico, tmp_path: Path) -> None:
     mpy.compile_for("armv6m", tmp_path / "armv6m")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
