@@ -17,7 +17,7 @@ from edgeckpt_host.stream import SerialStream
 
 from .conftest import FULL, Console, VirtualBoard, raw_app, seed_of, wait_for
 
-SESSIONS = 20_000 if FULL else 5_000
+SESSIONS = 20_000 if FULL else 1_000
 SHARDS = 2
 BOARDS = 16  # at once; sessions are mostly waiting
 SIZE = 1500
