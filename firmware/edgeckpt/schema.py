@@ -21,6 +21,11 @@ _MAX_COUNT = const(0x3FFFFFFF)  # of [T;N]
 _SCALARS = ("bool", "f32", "f64", "char", "str", "bytes")
 
 
+# Not isalpha() and isdigit(): CPython's take all of Unicode, MicroPython's ASCII.
+_DIGITS = "0123456789"
+_LETTERS = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
 class _Parser:
     def __init__(self, text):
         self.text = text
@@ -52,11 +57,9 @@ class _Parser:
         self.peek()
         start = self.at
         t = self.text
-        while self.at < len(t) and (
-            t[self.at] == "_" or t[self.at].isalpha() or t[self.at].isdigit()
-        ):
+        while self.at < len(t) and (t[self.at] in _LETTERS or t[self.at] in _DIGITS):
             self.at += 1
-        if start == self.at or t[start].isdigit():
+        if start == self.at or t[start] in _DIGITS:
             self.at = start
             self.fail(what)
         return t[start : self.at]
@@ -65,7 +68,7 @@ class _Parser:
         self.peek()
         start = self.at
         t = self.text
-        while self.at < len(t) and t[self.at].isdigit():
+        while self.at < len(t) and t[self.at] in _DIGITS:
             self.at += 1
         if start == self.at or self.at - start > 10 or int(t[start : self.at]) > _MAX_COUNT:
             self.at = start

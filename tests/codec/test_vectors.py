@@ -51,3 +51,8 @@ def test_what_stands_for_bytes(request: pytest.FixtureRequest, on: str) -> None:
 def test_without_native_emitters(request: pytest.FixtureRequest, script: str, on: str) -> None:
     output = run(request, on, "no_native.py", str(HERE / "device" / script), str(VECTORS))
     assert "ok" in output and "without viper" in output
+
+
+@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
+def test_schema_texts_that_are_refused(request: pytest.FixtureRequest, on: str) -> None:
+    assert "ok" in run(request, on, "schema_texts.py")
