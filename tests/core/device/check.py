@@ -13,6 +13,28 @@ def raises(kind, reason, call, *args, **options):
     raise AssertionError("nothing raised, expected %s %r" % (kind.__name__, reason))
 
 
+class Failing:
+    """Base of the test devices. `fail_at`: the operation (1 is the next program, erase or sync)
+    that answers `answer` (an exception is raised) without doing its work, after a call of
+    `probe`."""
+
+    def __init__(self):
+        self.fail_at = 0
+        self.answer = -5
+        self.ops = 0
+        self.probe = None
+
+    def _fails(self):
+        self.ops += 1
+        if self.ops != self.fail_at:
+            return False
+        if self.probe is not None:
+            self.probe()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return True
+
+
 def run(names):
     """Run every function of the dict `names` that starts with test_, in order of their names."""
     count = 0

@@ -4,31 +4,19 @@ Strict where it is cheap: a program of a bit from 0 to 1 is refused by the AND, 
 across an erase unit raise. The full chip model is boards/models/nor.py.
 """
 
+from check import Failing
 
-class Nor:
-    """`units` erase units of `unit` bytes. `fail_at`: the operation (1 is the next program,
-    erase or sync) that answers `answer` (an exception is raised) without doing its work."""
+
+class Nor(Failing):
+    """`units` erase units of `unit` bytes."""
 
     def __init__(self, units, unit=4096):
+        super().__init__()
         self.unit = unit
         self.units = units
         self.data = bytearray(b"\xff" * (units * unit))
-        self.fail_at = 0
-        self.answer = -5
-        self.ops = 0
-        self.probe = None  # called at the failing operation
         self.pages = 0
         self.erases = 0
-
-    def _fails(self):
-        self.ops += 1
-        if self.ops != self.fail_at:
-            return False
-        if self.probe is not None:
-            self.probe()
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return True
 
     def readblocks(self, n, buf, off=0):
         at = n * self.unit + off
@@ -72,10 +60,11 @@ class Nor:
         self.erases += 1
 
 
-class Ram:
+class Ram(Failing):
     """A medium that overwrites in place (simple block protocol), `blocks` of `size` bytes."""
 
     def __init__(self, blocks, size=512):
+        super().__init__()
         self.size = size
         self.data = bytearray(blocks * size)
 
@@ -83,6 +72,8 @@ class Ram:
         buf[:] = self.data[n * self.size : n * self.size + len(buf)]
 
     def writeblocks(self, n, buf):
+        if self._fails():
+            return self.answer
         self.data[n * self.size : n * self.size + len(buf)] = buf
 
     def ioctl(self, op, arg):
@@ -90,4 +81,4 @@ class Ram:
             return len(self.data) // self.size
         if op == 5:
             return self.size
-        return 0
+        return self.answer if self._fails() else 0

@@ -1,6 +1,7 @@
 """The devices of the core's tests (tests/core/device/nor_device.py), here the real drivers over
 the SPI-level chip models: the same suite runs on them."""
 
+from check import Failing
 from edgeckpt.drivers.sdcard import SDCard
 from edgeckpt.drivers.spinor import SPINor
 
@@ -11,13 +12,13 @@ from boards.models.spi import SPI, Clock, Pin
 from boards.models.w25q import W25Q
 
 
-class Nor:
-    """`units` erase units of 4096 bytes at the start of a larger chip. Operation `fail_at` (1 is
-    the next program, erase or sync) answers `answer` and does nothing."""
+class Nor(Failing):
+    """`units` erase units of 4096 bytes at the start of a larger chip."""
 
     def __init__(self, units, unit=4096):
         if unit != 4096:
             raise ValueError("a W25Q erases 4096 bytes, not %d" % unit)
+        super().__init__()
         array = NorChip(units * unit)
         clock = Clock()
         bus = SPI(clock)
@@ -25,14 +26,6 @@ class Nor:
         self.driver = SPINor(bus, Pin(bus, chip), clock=clock)
         self.units = units
         self.data = array.data
-        self.ops = self.fail_at = 0
-        self.answer = -5
-
-    def _fails(self):
-        self.ops += 1
-        if self.ops == self.fail_at and isinstance(self.answer, Exception):
-            raise self.answer
-        return self.ops == self.fail_at
 
     def readblocks(self, n, buf, off=0):
         return self.driver.readblocks(n, buf, off)
@@ -48,10 +41,11 @@ class Nor:
         return self.driver.ioctl(op, arg)
 
 
-class Ram:
+class Ram(Failing):
     """`blocks` sectors at the start of a larger card."""
 
     def __init__(self, blocks, size=512):
+        super().__init__()
         disk = SectorDisk(1024, size)
         clock = Clock()
         bus = SPI(clock)
@@ -64,7 +58,11 @@ class Ram:
         return self.driver.readblocks(n, buf)
 
     def writeblocks(self, n, buf):
-        return self.driver.writeblocks(n, buf)
+        return self.answer if self._fails() else self.driver.writeblocks(n, buf)
 
     def ioctl(self, op, arg):
-        return self.blocks if op == 4 else self.driver.ioctl(op, arg)
+        if op == 4:
+            return self.blocks
+        if op != 5 and self._fails():
+            return self.answer
+        return self.driver.ioctl(op, arg)
