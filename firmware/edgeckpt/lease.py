@@ -5,7 +5,7 @@ looked at; the read and write paths allocate nothing. What it does not promise i
 of the class: that is what the slot ring is built for.
 """
 
-from .errors import CheckpointFailed, LeaseError
+from .errors import CheckpointFailed, EdgeError, LeaseError
 
 live = []  # the live leases of this board, oldest first: what the host tools list
 
@@ -167,7 +167,16 @@ class BlockLease:
         """Give up all that the lease holds: erase every unit, or overwrite every block with 0xFF.
 
         The only operation that destroys the newest checkpoint; nothing calls it by itself.
+        CheckpointFailed `erase`, `program`, `sync`.
         """
+        try:
+            self._wipe()
+        except (EdgeError, MemoryError):
+            raise
+        except Exception as e:
+            raise CheckpointFailed(self.doing, self.at, repr(e), cause=e)
+
+    def _wipe(self):
         if self.erases:
             for unit in range(self.units):
                 self.erase(unit)
@@ -223,7 +232,10 @@ _FIELDS = (
 
 
 def _ask(device, op):
-    n = device.ioctl(op, 0)
+    try:
+        n = device.ioctl(op, 0)
+    except Exception as e:
+        raise _no_device("ioctl(%d)" % op, e)
     if not isinstance(n, int) or n <= 0:
         raise LeaseError("device", "ioctl(%d)" % op, n, "a positive number")
     return n
@@ -234,7 +246,15 @@ def _is_extended(device, start, unit):
         device.readblocks(start, bytearray(min(256, unit)), 0)
     except TypeError:
         return False
+    except Exception as e:
+        raise _no_device("readblocks", e)
     return True
+
+
+def _no_device(call, e):
+    if isinstance(e, MemoryError):
+        return e
+    return LeaseError("device", call, repr(e), "no error", cause=e)
 
 
 def id_bytes(lease_id):

@@ -26,7 +26,7 @@ _FULL_SCAN = const(64)  # rings up to this many slots are read whole
 _WITNESSES = const(3)  # neighbours that must agree before a search turns back
 _AHEAD = const(64)  # how far above the newest a torn header's number is looked for
 _WEAK = const(8)  # cells of the number that may be marginal in a header that can turn valid
-_RETRIES = const(3)  # reads of a header block that raise, before it counts as unreadable
+_READS = const(3)  # of one block that fail, before it counts as unreadable
 
 SLACK = const(64)  # bytes an encoder may run past a layout block before it looks
 
@@ -45,7 +45,8 @@ class SlotRing:
     last one used), `corrupt` (a newer committed slot whose data is corrupt, or -1), `torn`
     (whether a header that a cut explains was seen on the way), `damaged` (a slot whose header is
     corrupt otherwise, or -1), `foreign` (a header of another lease, geometry, version or writer
-    seen on the way, or None), `reads` (header reads, in all);
+    seen on the way, or None), `reads` (header reads, in all), `trouble` (why the last block
+    that could not be read was not: what the device raised or answered; or None);
     `erases`, `programs` (operations done by this object, erase units and layout blocks).
     """
 
@@ -89,6 +90,7 @@ class SlotRing:
         self._claims = {}  # slot of a torn header -> what its sequence field reads
         self.damaged = -1
         self.unreadable = 0
+        self.trouble = None
         self.foreign = None
         self._group = self.groups - 1  # the group touched last
         self._home = self._group  # the group of the last commit
@@ -108,14 +110,8 @@ class SlotRing:
 
         Damaged, foreign and unreadable ones are counted and None.
         """
-        for _ in range(_RETRIES):
-            self.reads += 1
-            try:
-                self.lease.read(self.first_block(slot), 1, self.block)
-                break
-            except (OSError, CheckpointFailed):
-                pass
-        else:
+        self.reads += 1
+        if not self._read(self.first_block(slot)):
             self.unreadable += 1
             return None
         h = header.parse(self.block, self.magic, self.version)
@@ -138,6 +134,12 @@ class SlotRing:
         if not 0 < h.sequence <= header.MAX_SEQUENCE:
             return None
         return h
+
+    def _read(self, at):
+        error = read(self.lease, at, self.block)
+        if error is not None:
+            self.trouble = error
+        return error is None
 
     def _is_torn(self, h):
         if h is None:
@@ -172,6 +174,7 @@ class SlotRing:
 
         Returns whether their CRC-32 is that of the header. Does not allocate per block.
         """
+        self.trouble = None
         acc = bytearray(4)
         header.crc32.reset(acc)
         block = self.first_block(slot) + 1
@@ -179,9 +182,7 @@ class SlotRing:
         at = 0
         while at < h.data_len:
             n = min(size, h.data_len - at)
-            try:
-                self.lease.read(block, 1, self.block)
-            except (OSError, CheckpointFailed):
+            if not self._read(block):
                 return False
             header.crc32.update(acc, self.buf, 0, n)
             if into is not None:
@@ -225,7 +226,9 @@ class SlotRing:
             if seen and (sequence, slot) == order[-1]:
                 self._find_next(order, seen)
         if self.unreadable >= self.slots:
-            raise CheckpointFailed("read", 0, "no header of %d can be read" % self.slots)
+            raise CheckpointFailed(
+                "read", 0, "no header of %d can be read" % self.slots, cause=self.trouble
+            )
         self._skip = self._claimed(self._following())
         self._skip_more = self._claimed(-1)
         self._claims = {}
@@ -369,11 +372,7 @@ class SlotRing:
         at = self.first_block(after)
         end = (self._group + 1) * self._group_blocks
         while at < end:
-            try:
-                self.lease.read(at, 1, self.block)
-            except (OSError, CheckpointFailed):
-                return
-            if not blank(self.buf, self.lease.block_size):
+            if not self._read(at) or not blank(self.buf, self.lease.block_size):
                 return
             at += 1
         self._next = after + 1
@@ -471,6 +470,23 @@ class SlotRing:
         raise CheckpointFailed("foreign", None, describe(f), describe_ring(self))
 
 
+def read(lease, at, buf):
+    """Read layout block `at`: None, or the error of the last of three reads that failed.
+
+    Whatever a device raises is a failed read. Passed on are errors of the caller (LeaseError) and
+    of the heap: skipping a header for the want of RAM would restore an older state.
+    """
+    for _ in range(_READS):
+        try:
+            lease.read(at, 1, buf)
+            return None
+        except (LeaseError, MemoryError):
+            raise
+        except Exception as e:
+            error = e
+    return error
+
+
 def _may_be(claim, number):
     extra = claim ^ number
     if claim & number != number:
@@ -510,29 +526,32 @@ def hex_id(b):
 
 
 def probe(lease, magic=header.MAGIC, version=header.VERSION):
-    """The layout blocks of a slot, from the headers on the medium: (slot_blocks, None, False).
+    """The layout blocks of a slot, from the headers on the medium: (n, None, False, None).
 
     Looks at the first block of every erase unit, then at every layout block (the first 65,536).
-    Where no header of the lease is valid: (0, h, torn), `h` the most telling other header or
-    None, `torn` whether one was seen that a cut program of this lease explains.
+    Where no header of the lease is valid: (0, h, torn, error), `h` the most telling other header
+    or None, `torn` whether one was seen that a cut program of this lease explains, `error` of a
+    block that could not be read, or None. CheckpointFailed `read` where none could.
     """
     block = bytearray(lease.block_size)
-    other = None
+    other = error = None
     torn = False
+    seen = 0
     steps = (lease.unit_blocks, 1) if lease.unit_blocks > 1 else (1,)
     for step in steps:
         for at in range(0, min(lease.blocks, 65536), step):
-            try:
-                lease.read(at, 1, block)
-            except (OSError, CheckpointFailed):
+            failed = read(lease, at, block)
+            if failed is not None:
+                error = failed
                 continue
+            seen += 1
             h = header.parse(block, magic, version)
             if h is None:
                 continue
             if h.kind == header.VALID:
                 same = h.lease_id == lease.id_bytes and h.lease_blocks == lease.blocks
                 if same and h.block_size == lease.block_size and h.slot_blocks >= 2:
-                    return h.slot_blocks, None, False
+                    return h.slot_blocks, None, False, None
             elif header.cut_short(block, lease, magic, version):
                 torn = True
                 continue
@@ -540,4 +559,6 @@ def probe(lease, magic=header.MAGIC, version=header.VERSION):
                 continue
             if other is None or other.kind > h.kind:
                 other = h
-    return 0, other, torn
+        if not seen:
+            raise CheckpointFailed("read", 0, "no block can be read", cause=error)
+    return 0, other, torn, error

@@ -84,7 +84,8 @@ class CheckpointedStageState:
                 lease, schema or getattr(state, "SCHEMA", None), into=into, **options
             )
         except RestoreFailed as e:
-            if e.reason != "none" and not e.torn:
+            # Where a block could not be read (`cause`), that is not known.
+            if e.cause or e.reason != "none" and not e.torn:
                 raise
         return cls(state, lease, schema, **options)
 
@@ -119,18 +120,18 @@ class CheckpointedStageState:
         if capacity is not None:
             blocks = slots.blocks_for(capacity, lease.block_size)
         else:
-            blocks, other, torn = slots.probe(lease, magic, version)
+            blocks, other, torn, error = _probe(lease, magic, version)
             if not blocks:
                 if plain and other is not None and other.kind == header.PLAIN:
                     return cls._restore_plain(
                         lease, other, schema, into, capacity, observer, magic, version
                     )
-                _nothing(lease, other, torn)
+                _nothing(lease, other, torn, error)
         ring = slots.SlotRing(lease, blocks, magic, version)
         try:
             ring.scan()
         except CheckpointFailed as e:
-            raise RestoreFailed("read", e.where, e.got, cause=e)
+            raise _unread(e)
         if ring.newest < 0 or ring.corrupt >= 0 and not fallback:
             _unrestorable(ring)
         self = object.__new__(cls)
@@ -206,7 +207,9 @@ class CheckpointedStageState:
         data = bytearray(blocks * size - size)
         view = memoryview(data)
         for i in range(blocks - 1):
-            lease.read(1 + i, 1, view[i * size : (i + 1) * size])
+            error = slots.read(lease, 1 + i, view[i * size : (i + 1) * size])
+            if error is not None:
+                raise RestoreFailed("read", 1 + i, repr(error), cause=error)
         data = data[: h.data_len]
         self = object.__new__(cls)
         if schema is None:
@@ -378,13 +381,13 @@ def _read(ring, h, slot, schema, into):
         if len(raw) != h.data_len:
             raise RestoreFailed("geometry", slot, "%d bytes" % h.data_len, "%d" % len(raw))
         if not ring.read_data(h, slot, raw):
-            raise RestoreFailed("data", slot, h.sequence)
+            raise RestoreFailed("data", slot, h.sequence, cause=ring.trouble)
         return into, text
     if text is None:
         raise RestoreFailed("schema", slot, "none (raw bytes)", "a buffer in into=")
     data = bytearray(h.data_len)
     if not ring.read_data(h, slot, data):
-        raise RestoreFailed("data", slot, h.sequence)
+        raise RestoreFailed("data", slot, h.sequence, cause=ring.trouble)
     return _decode(text, data, slot, into), text
 
 
@@ -399,14 +402,25 @@ def _decode(text, data, slot, into):
         raise RestoreFailed("decode", slot, e, cause=e)
 
 
-def _nothing(lease, h, torn):
+def _probe(lease, magic, version):
+    try:
+        return slots.probe(lease, magic, version)
+    except CheckpointFailed as e:
+        raise _unread(e)
+
+
+def _unread(e):
+    return RestoreFailed("read", e.where, e.got, cause=e.cause)
+
+
+def _nothing(lease, h, torn, error):
     # No slot of this lease is valid: say what there is instead.
     if h is None:
         if not torn:
-            raise RestoreFailed("none", None, lease.blocks)
-        error = RestoreFailed("header", None, "a")
-        error.torn = True
-        raise error
+            raise RestoreFailed("none", None, lease.blocks, cause=error)
+        failed = RestoreFailed("header", None, "a", cause=error)
+        failed.torn = True
+        raise failed
     if h.kind == header.PLAIN:
         raise RestoreFailed("plain", 0, h.data_len)
     if h.kind == header.DAMAGED:
@@ -426,10 +440,10 @@ def _nothing(lease, h, torn):
 def _unrestorable(ring):
     # The ring has no slot to restore: say why.
     if ring.corrupt >= 0:
-        raise RestoreFailed("data", ring.corrupt, ring.sequence)
+        raise RestoreFailed("data", ring.corrupt, ring.sequence, cause=ring.trouble)
     h = ring.foreign
     if h is not None and ring.mismatch(h) == "geometry":
         raise RestoreFailed("geometry", 0, slots.describe(h), slots.describe_ring(ring))
     if h is None and ring.damaged >= 0:
         raise RestoreFailed("header", None, "slot %d's" % ring.damaged)
-    _nothing(ring.lease, h, ring.torn)
+    _nothing(ring.lease, h, ring.torn, ring.trouble)

@@ -137,7 +137,7 @@ def one_answer(tally, geometry, chip, saved, case):
         returned = answer_case(geometry, chip, saved, *case)
         outcome = "durable" if returned else "error"
         tally.count("%s %s, %s: %s" % (case[2], case[5], said(answer), outcome))
-    except WRONG + (RuntimeError,) as e:
+    except WRONG as e:
         tally.wrong("answers:%s:%r" % (geometry.name, case), e)
         chip.violations.clear()
 
@@ -156,7 +156,7 @@ def restores(tally, geometry, chip, saved, count):
                 try:
                     outcome = restore_case(geometry, chip, saved, count, at, last, answer)
                     tally.count("read while restoring, %s: %s" % (said(answer), outcome))
-                except WRONG + (RuntimeError,) as e:
+                except WRONG as e:
                     case = "restores:%s:%r" % (geometry.name, (count, at, last, answer))
                     tally.wrong(case, e)
 
@@ -171,7 +171,9 @@ def restore_case(geometry, chip, saved, count, at, last, answer):
     device.last = last
     try:
         stage = CheckpointedStageState.restore(lease)
-    except (RestoreFailed, RuntimeError):
+    except RestoreFailed as e:
+        if isinstance(answer, Exception) and e.cause is not answer:
+            raise Failure("cause %r, expected %r" % (e.cause, answer)) from e
         return "error"
     if geometry.number(stage.state) != count - 1:
         raise Failure("restored state %r, expected %d" % (geometry.number(stage.state), count - 1))
