@@ -218,6 +218,15 @@ def cut_erase(chip, at, mode, dice):
     _weaken(chip, at, weak, dice, becomes)
 
 
+def cut_erases(chip, start, end, mode, dice):
+    """The same of one erase of several units: all in the same way, or each in some way."""
+    chosen = dice.below((end - start) // chip.unit) if end - start > chip.unit else 0
+    alike = end - start == chip.unit or dice.below(2)
+    for at in range(start, end, chip.unit):
+        same = alike or at == start + chosen * chip.unit
+        cut_erase(chip, at, mode if same else dice.pick(ERASE_CUTS), dice)
+
+
 class Faults:
     """A sound chip; the base of the others."""
 
@@ -258,7 +267,7 @@ class Cut(Faults):
         if chip.ops != self.op:
             return chip.clear(at)
         self.done = "erase 0x%x %s" % (at, self.in_erase)
-        cut_erase(chip, at, self.in_erase, self.dice)
+        cut_erases(chip, at, chip.span[1], self.in_erase, self.dice)
         chip.power_off()
 
 
@@ -370,6 +379,11 @@ class Disturbs(Faults):
 ANSWERS = (None, 0, True, False, -5, 1, "done", OSError(5), RuntimeError("bus"))
 
 
+def liar(device, *options):
+    """A `Liar` in front of `device`, with `erase_range` where the device has it."""
+    return (RangedLiar if hasattr(device, "erase_range") else Liar)(device, *options)
+
+
 class Liar:
     """A device in front of `device` that at call `at` (1 is the first one) answers `answer`.
 
@@ -437,4 +451,15 @@ class Liar:
             self.device.ioctl(op, arg)
         elif self.how == "half":
             cut_erase(self.device, arg * self.device.unit, "half1", None)
+        return self._answer()
+
+
+class RangedLiar(Liar):
+    def erase_range(self, first, count):
+        if not self._lies("erase"):
+            return self.device.erase_range(first, count)
+        if self.how == "done":
+            self.device.erase_range(first, count)
+        elif self.how == "half":
+            self.device.erase_range(first, count // 2)
         return self._answer()

@@ -36,8 +36,9 @@ class NorChip:
     `faults` (None or an object, see faults.py) takes over operations: `program(chip, at, data)`,
     `erase(chip, at)`, `sync(chip)`, `read(chip, at, buf)`; `at` in bytes, one page or unit. The
     answer is what the protocol call answers. They act through `store`, `clear`, `put` and
-    `weaken`. `fence` (None or (start, end) in bytes): asking for a program or an erase outside
-    of it is a violation; what faults do outside is not.
+    `weaken`. In one erase of several units `erase` is called for each; `span` is (start, end) of
+    the erase in bytes. `fence` (None or (start, end) in bytes): asking for a program or an erase
+    outside of it is a violation; what faults do outside is not.
 
     Attributes for tests: `ops` (programs and erases started), `pages` (programs done),
     `programmed` (bytes), `erases`, `wear` (unit -> erases), `writes` (page -> programs since
@@ -80,6 +81,7 @@ class NorChip:
         self._blank_unit = b"\xff" * unit
         self.writes = bytearray(size // page)
         self.wear = [0] * (size // unit)
+        self.span = (0, 0)
         self.weak = {}  # address -> [mask, reads left, becomes, dice], see weaken()
         self.fence = None
         self.violations = []
@@ -175,8 +177,6 @@ class NorChip:
         if op == 5:
             return self.unit
         if op == 6:
-            if not 0 <= arg < len(self.wear):
-                self._violate("erase of unit %r: outside the chip" % (arg,))
             return self._erase(arg)
         if op == 3:
             self.syncs += 1
@@ -197,13 +197,31 @@ class NorChip:
             return self.faults.program(self, at, data)
         return self.store(at, data)
 
-    def _erase(self, u):
-        if self.fence is not None and not self.fence[0] <= u * self.unit < self.fence[1]:
-            self._violate("erase of unit %d: outside the fence" % u)
+    def erase_units(self, u, count):
+        """Erase `count` units from `u` on in one operation: no call of the block protocol, but
+        what a chip's larger erases do."""
+        if self.dead:
+            raise PowerCut("the chip has no supply")
+        return self._erase(u, count)
+
+    def _erase(self, u, count=1):
+        start, end = self.span = (u * self.unit, (u + count) * self.unit)
+        if not 0 <= start < end <= self.size:
+            self._violate("erase of %d units from %r on: outside the chip" % (count, u))
+        if self.fence is not None and not self.fence[0] <= start < end <= self.fence[1]:
+            self._violate("erase of %d units from %d on: outside the fence" % (count, u))
         self.ops += 1
+        if count == 1:
+            return self._erase_unit(start)
+        r = None
+        for at in range(start, end, self.unit):
+            r = self._erase_unit(at)
+        return r
+
+    def _erase_unit(self, at):
         if self.faults is not None:
-            return self.faults.erase(self, u * self.unit)
-        return self.clear(u * self.unit)
+            return self.faults.erase(self, at)
+        return self.clear(at)
 
     def _violate(self, text):
         self.violations.append(text)
@@ -339,3 +357,10 @@ class NorChip:
             f.write(self.view[i : i + k])
             if self.pause is not None and us:
                 self.pause(us * k // n)
+
+
+class RangedChip(NorChip):
+    """One whose device has `erase_range(first, count)`, as SPINor has: one operation."""
+
+    def erase_range(self, first, count):
+        return self.erase_units(first, count)

@@ -431,8 +431,7 @@ class W25Q:
             us = self.times[2] if size == 32768 else self.times[3] * max(1, size // 65536)
         self._begins(us)
         unit = self.array.unit
-        for at in range(addr - self.base, addr - self.base + size, unit):
-            self.array.ioctl(6, at // unit)
+        self.array.erase_units((addr - self.base) // unit, size // unit)
 
 
 def _log2(n):

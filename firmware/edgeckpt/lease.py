@@ -21,14 +21,16 @@ class BlockLease:
     block_size: the layout block in bytes, a power of two 128..65536. Default: 256, one program
         page, on flash; the device block elsewhere.
     erase: True for an extended device, False for a simple one; None finds out by one read with
-        an offset, which simple devices refuse with TypeError.
+        an offset, which simple devices refuse with TypeError. A device may also have
+        `erase_range(first, count)`, in device blocks, which does what erases one by one do.
 
     The contract, for whoever builds on a lease. A program or erase that is cut (power, reset)
     may leave behind:
     - in a program: any subset of the bits that were to go to 0, none and all included; the page
       may be weak and must not be programmed again before it is erased;
-    - in an erase: any content in that unit, and cells that read 1 now and 0 later, until an
-      erase of it has run to its end. A unit that reads 0xFF is not proved erased;
+    - in an erase: any content in that unit (a ranged erase: in each of its units), and cells
+      that read 1 now and 0 later, until an erase of it has run to its end. A unit that reads
+      0xFF is not proved erased;
     - on media that overwrite in place: the sector torn, lost or unreadable, and on SD cards
       an unrelated sector damaged.
     Units that no operation was running on keep their content. An answer of the device proves
@@ -62,6 +64,7 @@ class BlockLease:
         self.at = self._block = self._offset = 0
         self._divide(unit)
         self.device = device
+        self.ranged = erase and hasattr(device, "erase_range")
         for other in live:
             if other.device is device and start < other.start + other.count:
                 if other.start < start + count:
@@ -150,12 +153,28 @@ class BlockLease:
         else:
             self._done(self.device.writeblocks(self._block, buf, self._offset))
 
-    def erase(self, unit):
-        """Erase one erase unit, 0 .. units-1. CheckpointFailed `erase`. Flash only."""
+    def erase(self, unit, count=1):
+        """Erase `count` erase units from `unit` on. CheckpointFailed `erase`. Flash only.
+
+        In one call where the device has `erase_range(first, count)`: it may know larger erases.
+        """
+        end = unit + count
+        self._seek((end - 1) * self.unit_blocks, self.unit_blocks)
+        if self.ranged and count > 1:
+            self._erase(unit, count)
+            return
+        while unit < end:
+            self._erase(unit, 1)
+            unit += 1
+
+    def _erase(self, unit, count):
         self._seek(unit * self.unit_blocks, self.unit_blocks)
         self.doing = "erase"
         self.at = unit
-        self._done(self.device.ioctl(6, self._block))
+        if count == 1:
+            self._done(self.device.ioctl(6, self._block))
+        else:
+            self._done(self.device.erase_range(self._block, count))
 
     def sync(self):
         """Have the device write out what it holds back. CheckpointFailed `sync`."""
@@ -178,8 +197,7 @@ class BlockLease:
 
     def _wipe(self):
         if self.erases:
-            for unit in range(self.units):
-                self.erase(unit)
+            self.erase(0, self.units)
         else:
             blank = b"\xff" * self.block_size
             for block in range(self.blocks):
@@ -217,6 +235,7 @@ _FIELDS = (
     "lease_id",
     "id_bytes",
     "erases",
+    "ranged",
     "block_size",
     "blocks",
     "unit_blocks",

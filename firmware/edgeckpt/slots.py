@@ -440,13 +440,9 @@ class SlotRing:
         return group if group < self.groups else 0
 
     def _erase(self, group):
-        unit = group * self.group_units
-        end = unit + self.group_units
-        while unit < end:
-            self.lease.erase(unit)
-            self.erases += 1
-            unit += 1
         if self.group_units:
+            self.lease.erase(group * self.group_units, self.group_units)
+            self.erases += self.group_units
             self.lease.sync()
             self._prove_blank(group)
 

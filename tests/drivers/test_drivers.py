@@ -74,6 +74,13 @@ def test_power_cuts_through_adapters(mpy64: list[str], port: str) -> None:
     print(output)
 
 
+def test_power_cuts_in_large_erases(mpy64: list[str]) -> None:
+    cuts = 200 * TIMES
+    output = run_script(mpy64, "sweep.py", "nor32k", "1", str(cuts), timeout=1800)
+    assert f"{cuts} cuts" in output
+    print(output)
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("medium", ["nor", "sd"])
 def test_power_cuts(mpy64: list[str], medium: str, part: int) -> None:

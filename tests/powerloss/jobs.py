@@ -15,7 +15,7 @@ from boards.models import faults, ram  # noqa: E402
 
 Job = tuple[str, tuple[str, ...]]
 
-SMALL = ("3x2", "2x2", "3x4", "2x4", "4x1", "3x1", "2x1", "3by2", "5x1")
+SMALL = ("3x2", "2x2", "3x4", "2x4", "4x1", "3x1", "2x1", "3by2", "3by3", "5x1")
 CODEC = ("codec3x1", "codec3x2")
 SECTORS = ("sd4", "sd3", "sd2")
 

@@ -21,7 +21,7 @@ def lies(on: str, *words: object) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     ("on", "geometry"),
-    [("cpython", g) for g in ("3x2", "4x1", "2x4", "3by2", "codec3x1", "sd3", "sd4")]
+    [("cpython", g) for g in ("3x2", "4x1", "2x4", "3by2", "3by3", "codec3x1", "sd3", "sd4")]
     + [("micropython", g) for g in ("3x2", "codec3x1", "sd3")],
 )
 def test_every_answer_at_every_call(on, geometry, record_property):
@@ -30,13 +30,13 @@ def test_every_answer_at_every_call(on, geometry, record_property):
 
 
 @pytest.mark.parametrize("on", INTERPRETERS)
-@pytest.mark.parametrize("geometry", ["3x2", "4x1", "2x1", "2x4", "3by2", "3x8"])
+@pytest.mark.parametrize("geometry", ["3x2", "4x1", "2x1", "2x4", "3by2", "3by3", "3x8"])
 def test_operations_silently_not_done(on, geometry, record_property):
     cases = lies(on, "silent", geometry)
     record_property("summary", json.dumps({"Operations silently not done": cases}))
 
 
-@pytest.mark.parametrize("geometry", ["3x2", "4x1", "2x1", "2x4", "3by2", "5x1"])
+@pytest.mark.parametrize("geometry", ["3x2", "4x1", "2x1", "2x4", "3by2", "3by3", "5x1"])
 def test_stuck_worn_and_disturbed(geometry, record_property):
     cases = lies("cpython", "cells", geometry, 1, LAPS)
     record_property("summary", json.dumps({"Checkpoints on bad chips": cases}))

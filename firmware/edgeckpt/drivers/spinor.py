@@ -83,7 +83,7 @@ class SPINor:
 
     erase_size: bytes of an erase unit and block of this device, one that the chip's SFDP offers
         (4096, 32768, 65536); default: the smallest. Large units are erased 4 to 5 times faster
-        per byte. `erase_range` uses them whatever the block is.
+        per byte. `erase_range` uses them whatever the block is, and the slot ring uses that.
     fast_read: read with 0Bh, for a bus above the limit of 03h (50 MHz on a W25Q-JV, 33 on some).
     partly_protected: allow writes although block protection bits are set (the chip still refuses
         what they cover); by default they are an error.
@@ -173,7 +173,7 @@ class SPINor:
         self._erase_ms = dict(_ERASE_MS)
         self._pp_us = 700
         self._pp_ms = _PROGRAM_MS
-        self._types4 = None
+        self._types4 = self._order = None
         self._enter4 = True
         # The density byte is the exponent up to 32 MiB; above it vendors count on from 20h.
         density = self.jedec[2]
@@ -265,9 +265,20 @@ class SPINor:
         self._command = bytearray(5 if big else 4)
         self._read_command = bytearray(len(self._command) + 1) if fast_read else self._command
         self._page = bytearray(self.page_size)
-        self._erase_op = self._types[self.erase_size]
-        self._se_us = self._erase_us.get(self.erase_size, 100_000)
-        self._se_ms = self._erase_ms.get(self.erase_size, 2000)
+        self._erases()
+
+    def _erases(self):
+        # The erases that are used, largest first: size, opcode, microseconds as of late, longest
+        # milliseconds. Those above the block only where they take less than what they replace.
+        found = []
+        for size in sorted(self._types):
+            us = self._erase_us.get(size, 100_000 * size // self.erase_size)
+            if size == self.erase_size or found and us * found[0][0] < found[0][2] * size:
+                found.insert(0, (size, self._types[size], us, self._erase_ms.get(size, 2000)))
+        self._sizes, self._ops, us, self._ms = zip(*found)
+        self._us = list(us)
+        self._longest = max(self._ms)  # of an operation that was interrupted, and still runs
+        del self._types, self._types4, self._erase_us, self._erase_ms, self._order
 
     def _enter_four(self):
         if not self._enter4:
@@ -284,7 +295,7 @@ class SPINor:
         """Fill `buf` from byte `off` of block `n` on; it may run on into the next blocks."""
         self._range(n, off, len(buf))
         if self._busy:
-            self._wait(0, self._se_ms)
+            self._wait(0, self._longest)
         self._address(self._read_command, self._read_op, n * self.erase_size + off)
         self._receive(buf)
 
@@ -310,26 +321,25 @@ class SPINor:
             return self.erase_size
         if op == 6:
             self._range(arg, 0, self.erase_size)
-            self._erase(self._erase_op, arg * self.erase_size)
+            self._erase(len(self._ops) - 1, arg * self.erase_size)
         if op == 3 and self._busy:
-            self._wait(0, self._se_ms)
+            self._wait(0, self._longest)
         return 0
 
     def erase_range(self, first, count):
         """Erase `count` blocks from `first` on, with the largest erases that fit."""
         self._range(first, 0, count * self.erase_size)
-        at = first * self.erase_size
-        end = at + count * self.erase_size
-        us, ms = self._se_us, self._se_ms
-        while at < end:
-            size = max(s for s in self._types if at % s == 0 and at + s <= end)
-            self._se_us = self._erase_us.get(size, us)
-            self._se_ms = self._erase_ms.get(size, 2000)
-            try:
-                self._erase(self._types[size], at)
-            finally:
-                self._se_us, self._se_ms = us, ms
-            at += size
+        first *= self.erase_size
+        count = first + count * self.erase_size
+        while first < count:
+            first += self._erase_largest(first, count)
+
+    def _erase_largest(self, at, end):
+        i = 0
+        while at % self._sizes[i] or at + self._sizes[i] > end:
+            i += 1
+        self._erase(i, at)
+        return self._sizes[i]
 
     def _range(self, n, off, size):
         # off may be past the block, as littlefs does not, but never past the chip.
@@ -349,7 +359,7 @@ class SPINor:
                 _EINVAL, "%d bytes: without an offset whole blocks of %d" % (size, self.erase_size)
             )
         while size:
-            self._erase(self._erase_op, n * self.erase_size)
+            self._erase(len(self._ops) - 1, n * self.erase_size)
             size -= self.erase_size
             n += 1
 
@@ -382,13 +392,13 @@ class SPINor:
         self._pp_us = self._finish(self._pp_us, self._pp_ms)
         self._judge(self._pp_fail)
 
-    def _erase(self, op, at):
+    def _erase(self, i, at):
         self._enable()
-        self._address(self._command, op, at)
+        self._address(self._command, self._ops[i], at)
         self._busy = True
         self._transmit(b"")
         self.erases += 1
-        self._se_us = self._finish(self._se_us, self._se_ms)
+        self._us[i] = self._finish(self._us[i], self._ms[i])
         self._judge(self._se_fail)
 
     def _address(self, command, op, at):
@@ -442,7 +452,7 @@ class SPINor:
 
     def _enable(self):
         if self._busy:
-            self._wait(0, self._se_ms)
+            self._wait(0, self._longest)
         tries = 0
         while True:
             self._send_one(_WREN)
@@ -569,7 +579,7 @@ class SPINor:
     def power_down(self):
         """Deep power-down (8.2.21); `wake()` ends it. Until then every operation fails."""
         if self._busy:
-            self._wait(0, self._se_ms)
+            self._wait(0, self._longest)
         self._send_one(_POWER_DOWN)
 
     def wake(self):

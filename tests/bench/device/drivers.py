@@ -37,6 +37,10 @@ class CountedFlash(Counted):
         self.asked.append(("write", n * self.size + off, len(buf)))
         return self.device.writeblocks(n, buf, off)
 
+    def erase_range(self, first, count):
+        self.asked.append(("erase", first * self.size, count * self.size))
+        return self.device.erase_range(first, count)
+
 
 class CountedDisk(Counted):
     def readblocks(self, n, buf):
@@ -234,6 +238,7 @@ worst = 0
 rows = (
     ("checkpoint 4000 B", lambda b: b.checkpoint(4000, 16)),
     ("checkpoint 64 KiB", lambda b: b.checkpoint(65536, 3)),
+    ("checkpoint 65,280 B", lambda b: b.checkpoint(65280, 3)),  # with its header 64 KiB
     ("read 64 KiB, one call", lambda b: b.run(False, 128)),
     ("write 64 KiB, one call", lambda b: b.run(True, 128)),
 )

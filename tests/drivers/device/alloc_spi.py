@@ -66,6 +66,7 @@ def on_nor(d):
         lambda: d.readblocks(1, BACK_VIEW, 16),
         lambda: d.writeblocks(2, UNIT),
         lambda: d.readblocks(2, BACK[4096]),
+        lambda: d.erase_range(3, 13),  # 4 KiB at a time, then 32
         lambda: d.ioctl(3, 0),
         lambda: d.ioctl(4, 0),
         lambda: d.ioctl(5, 0),

@@ -121,6 +121,53 @@ def test_large_erases():
     rig.fails(EINVAL, r.start, erase_size=8192)
 
 
+def test_large_erases_only_where_they_save_time():
+    r = rig.nor(1 << 20, times=(700, 10_000, 90_000, 120_000, 1))
+    d = r.start()
+    d.erase_range(0, 24)  # 64 KiB, then 8 of 4 KiB in 80 ms: less than one of 32 KiB
+    assert d.erases == 1 + 8, d.erases
+
+
+def test_large_slots():
+    # A checkpoint of 16 units, at a multiple of 64 KiB: one erase. One unit more: two.
+    for size, erases in ((65280, 1), (65536, 2)):
+        r = rig.nor(1 << 20)
+        d = r.start()
+        lease = edgeckpt.BlockLease(d, 16, 64, 1)
+        stage = edgeckpt.CheckpointedStageState(bytearray(size), lease)
+        start = r.clock.us
+        stage.prepare()
+        us = r.clock.us - start
+        assert d.erases == erases and sum(r.array.wear) == stage.ring.group_units
+        assert us < 300_000, us  # 45 ms * 16, without
+        stage.state[:] = rig.pattern(size, 1)
+        stage.checkpoint()
+        assert d.erases == erases
+        lease = stage.into_block_lease()
+        assert edgeckpt.CheckpointedStageState.restore(lease).state == rig.pattern(size, 1)
+        del edgeckpt.lease.live[:]
+
+
+def test_a_large_erase_that_was_interrupted_is_waited_for():
+    r = rig.nor(1 << 20, times=(700, 100_000, 800_000, 1_500_000, 1))
+    d = r.start()
+    sleep = d._sleep
+
+    def interrupt(us):
+        d._sleep = sleep
+        raise KeyboardInterrupt
+
+    d._sleep = interrupt
+    try:
+        d.erase_range(0, 16)
+        raise AssertionError("no KeyboardInterrupt")
+    except KeyboardInterrupt:
+        pass
+    assert r.chip.busy()
+    d.writeblocks(20, bytearray(256), 0)  # longer than an erase of 4 KiB may take
+    assert r.array.erases == 16 and not d.timeouts
+
+
 def test_bounds():
     d = rig.nor(1 << 16).start()
     buf = bytearray(256)

@@ -1,7 +1,7 @@
 """Power cuts under real checkpoints, through the real drivers, on the SPI-level chip models, and
 through the adapters, over models of what each port has.
 
-    sweep.py nor|sd SEED CUTS [verbose]
+    sweep.py nor|nor32k|sd SEED CUTS [verbose]
     sweep.py rp2|esp32|mimxrt|pyb|samd21|samd51|esp32sd|mimxrtsd SEED CUTS [verbose]
 
 Chains of cuts: the medium stays as each cut left it, the next life starts from there. The cut
@@ -66,6 +66,29 @@ class Nor:
 
     def damaged(self):
         return False
+
+
+class BigNor(Nor):
+    """Slots of 8 units: erases of 32 KiB, of which a cut leaves each unit as it likes."""
+
+    SIZES = (30_000, 32_512)
+    START, COUNT = 8, 32
+
+    def __init__(self, dice):
+        self.rig = rig.nor(1 << 18)
+        self.medium = self.rig.array
+        self.medium.fence = (self.START * 4096, (self.START + self.COUNT) * 4096)
+        self.outside = self.around()
+
+    def around(self):
+        data = self.medium.data
+        return bytes(data[: self.START * 4096]), bytes(data[(self.START + self.COUNT) * 4096 :])
+
+    def cut(self, dice, size):
+        if dice.below(2):
+            return super().cut(dice, size)
+        op = self.medium.ops + 1  # the erase
+        return faults.Cut(op, dice.pick(faults.PROGRAM_CUTS), dice.pick(faults.ERASE_CUTS), dice)
 
 
 class Sd:
@@ -182,6 +205,7 @@ def on_port(kind, *more):
 
 KINDS = {
     "nor": Nor,
+    "nor32k": BigNor,
     "sd": Sd,
     "rp2": on_port(PortNor, ports.Rp2Flash, adapters.rp2),
     "esp32": on_port(PortNor, ports.Esp32Partition, adapters.esp32),

@@ -18,10 +18,10 @@ from boards.models.faults import (
     PROGRAM_CUTS,
     Dice,
     Faults,
-    cut_erase,
+    cut_erases,
     cut_program,
 )
-from boards.models.nor import NorChip
+from boards.models.nor import NorChip, RangedChip
 from boards.models.ram import SectorDisk, cut_sector
 
 LEASE_ID = 0x0123456789ABCDEF_FEDCBA9876543210
@@ -43,6 +43,7 @@ class Geometry:
     before = 1
     after = 1
     erases = True
+    make_chip = NorChip
 
     def __init__(self, name, unit, block, units, size):
         self.name = name
@@ -87,7 +88,7 @@ class Geometry:
         """
         units = self.before + self.units + self.after
         once = self.groups > 2 if once is None else once
-        chip = NorChip(units * self.unit, self.unit, self.block, once=once)
+        chip = self.make_chip(units * self.unit, self.unit, self.block, once=once)
         if junk:
             chip.put(0, Dice(junk).bits(8 * chip.size).to_bytes(chip.size, "little"))
         chip.fence = (self.before * self.unit, (self.before + self.units) * self.unit)
@@ -114,14 +115,20 @@ class Geometry:
 
     def tear(self, chip, record, mode, dice):
         """Put the chip where the cut of this recorded operation leaves it."""
-        saved, erase, at, data, _, _ = record
+        saved, end, at, data, _, _ = record
         chip.restore(saved)
         for cell in chip.weak.values():
             cell[3] = dice
-        if erase:
-            cut_erase(chip, at, mode, dice)
+        if end:
+            cut_erases(chip, at, end, mode, dice)
         else:
             cut_program(chip, at, data, mode, dice)
+
+
+class RangedGeometry(Geometry):
+    """A slot of several units, which are erased in one operation."""
+
+    make_chip = RangedChip
 
 
 class CodecGeometry(Geometry):
@@ -188,6 +195,7 @@ for g in (
     Geometry("3x1", 512, 128, 3, 384),
     Geometry("2x1", 512, 128, 2, 300),
     Geometry("3by2", 512, 128, 6, 700),  # a slot is two units, there are 3
+    RangedGeometry("3by3", 512, 128, 9, 1300),  # a slot is three units, erased at once
     Geometry("5x1", 512, 256, 5, 200),
     Geometry("3x8", 4096, 256, 3, 100),
     Geometry("2by2", 4096, 256, 4, 4000),  # two slots of two units each
@@ -312,7 +320,7 @@ def judge_damaged(geometry, chip, high, new):
 
 class Recorder(Faults):
     """Takes down each operation, and the chip before it, as `records`:
-    (saved chip, is an erase, address or sector, data, low, high)."""
+    (saved chip, end of an erase or 0, address or sector, data, low, high)."""
 
     def __init__(self, low=-1, high=-1):
         self.records = []
@@ -320,15 +328,16 @@ class Recorder(Faults):
         self.high = high
 
     def program(self, chip, at, data):
-        self.records.append((chip.save(), False, at, bytes(data), self.low, self.high))
+        self.records.append((chip.save(), 0, at, bytes(data), self.low, self.high))
         return chip.store(at, data)
 
     def erase(self, chip, at):
-        self.records.append((chip.save(), True, at, None, self.low, self.high))
+        if at == chip.span[0]:
+            self.records.append((chip.save(), chip.span[1], at, None, self.low, self.high))
         return chip.clear(at)
 
     def write(self, disk, n, data):
-        self.records.append((disk.save(), False, n, bytes(data), self.low, self.high))
+        self.records.append((disk.save(), 0, n, bytes(data), self.low, self.high))
         disk.store(n, data)
 
 

@@ -15,7 +15,7 @@ from edgeckpt import CheckpointedStageState, CheckpointFailed, RestoreFailed
 from harness import GEOMETRIES, Failure, contract, forget, judge, open_stage
 from sweep import WRONG, Tally
 
-from boards.models.faults import ANSWERS, ERASE_CUTS, Dice, Disturbs, Liar, Skips, Stuck, Worn
+from boards.models.faults import ANSWERS, ERASE_CUTS, Dice, Disturbs, Skips, Stuck, Worn, liar
 
 GOOD = (None, 0, True)  # answers that lead on to the read-back
 
@@ -75,7 +75,7 @@ def calls_of(geometry, chip, saved, action, kind):
     """How many device calls of this kind the action takes."""
     chip.restore(saved)
     forget()
-    device = Liar(chip, kind, 1 << 20, "done", None)
+    device = liar(chip, kind, 1 << 20, "done", None)
     stage, _ = open_stage(geometry, device, 0)
     device.calls = 0
     getattr(stage, action)()
@@ -85,7 +85,7 @@ def calls_of(geometry, chip, saved, action, kind):
 def answer_case(geometry, chip, saved, count, action, kind, at, last, how, answer):
     chip.restore(saved)
     forget()
-    device = Liar(chip, kind, 1 << 20, how, answer)
+    device = liar(chip, kind, 1 << 20, how, answer)
     stage, n = open_stage(geometry, device, count)
     stage.state[:] = geometry.state(count)
     device.calls = 0
@@ -146,7 +146,7 @@ def restores(tally, geometry, chip, saved, count):
     """Reads that fail while a stage is opened: the right state, or a RestoreFailed."""
     chip.restore(saved)
     forget()
-    device = Liar(chip, "read", 1 << 20, "done", None)
+    device = liar(chip, "read", 1 << 20, "done", None)
     open_stage(geometry, device, 0)
     for at in range(1, device.calls + 1):
         for answer in ANSWERS:
@@ -164,7 +164,7 @@ def restores(tally, geometry, chip, saved, count):
 def restore_case(geometry, chip, saved, count, at, last, answer):
     chip.restore(saved)
     forget()
-    device = Liar(chip, "read", 1 << 20, "skip", answer)
+    device = liar(chip, "read", 1 << 20, "skip", answer)
     lease = geometry.lease(device)
     device.calls = 0
     device.at = at

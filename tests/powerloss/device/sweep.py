@@ -285,6 +285,16 @@ class Tracing:
         return self.device.ioctl(op, arg)
 
 
+class RangedTracing(Tracing):
+    def erase_range(self, first, count):
+        print("    erase   %d..%d at once" % (first, first + count - 1))
+        return self.device.erase_range(first, count)
+
+
+def tracing(device):
+    return (RangedTracing if hasattr(device, "erase_range") else Tracing)(device)
+
+
 def at(off):
     return "+0x%x" % off[0] if off else ""
 
@@ -298,7 +308,7 @@ def replay(case):
     part, name, rest = case.split(":", 2)
     geometry = GEOMETRIES[name]
     plain = geometry.lease
-    geometry.lease = lambda device: plain(Tracing(device))
+    geometry.lease = lambda device: plain(tracing(device))
     if part == "chain":
         seed, links = rest.split(":")
         chain_case(geometry, seed, int(links), print)
@@ -311,7 +321,7 @@ def replay(case):
     i = int(words[1])
     geometry.lease = plain
     chip, records = record(geometry, words[0], 1 if part == "pair" else 2)
-    geometry.lease = lambda device: plain(Tracing(device))
+    geometry.lease = lambda device: plain(tracing(device))
     r = records[i]
     print("operation %d of history %s: %s at 0x%x" % (i, words[0], kind(geometry, r), r[2]))
     print("cut: %s; states %d..%d are right" % (words[2], r[4], r[5]))
