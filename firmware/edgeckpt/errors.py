@@ -21,6 +21,7 @@ _SENTENCES = {
     "exhausted": "sequence {got} is the last one; wipe() the lease to start again",
     "observer": "an observer raised {got}",
     "memory": "the heap had no room for the error itself",
+    "busy": "a flush of this stage is running; {got} was called from within it",
     # RestoreFailed
     "none": "no checkpoint in the lease ({got} headers read)",
     "header": "no valid checkpoint; {got} header is corrupt (CRC-32 mismatch)",
@@ -98,7 +99,8 @@ class DecodeError(EdgeError):
 
 
 class Catch:
-    """`with catch:` keeps what is raised inside in `error`, unless one is kept already.
+    """`with catch:` keeps what is raised inside in `error`, unless one is kept already; what is
+    no Exception (Ctrl-C, a reset) takes the place of an Exception.
 
     An `except ... as` needs a frame of more than 11 words, which MicroPython allocates.
     """
@@ -110,8 +112,9 @@ class Catch:
         return self
 
     def __exit__(self, kind, error, trace):
-        if self.error is None:
-            self.error = error
+        if self.error is None or not isinstance(error, Exception):
+            if error is not None:
+                self.error = error
         return True
 
     def take(self):

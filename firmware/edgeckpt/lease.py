@@ -44,7 +44,10 @@ class BlockLease:
     """
 
     def __init__(self, device, start, count, lease_id, *, block_size=None, erase=None):
-        total, unit = _ask(device, 4), _ask(device, 5)
+        total = _ask(device, 4)
+        unit = _ask(device, 5, 512)
+        if not isinstance(start, int) or not isinstance(count, int):
+            raise LeaseError("argument", "start, count", (start, count), "two integers")
         if not 0 <= start < total:
             raise LeaseError("bounds", "lease start", start, "0..%d device blocks" % (total - 1))
         if not 0 < count <= total - start:
@@ -79,7 +82,7 @@ class BlockLease:
 
     def _divide(self, unit):
         size = self.block_size
-        if size & (size - 1) or not 128 <= size <= 65536:
+        if not isinstance(size, int) or size & (size - 1) or not 128 <= size <= 65536:
             raise LeaseError("argument", "block_size", size, "a power of two, 128..65536")
         if self.erases:
             if unit % size:
@@ -250,11 +253,14 @@ _FIELDS = (
 )
 
 
-def _ask(device, op):
+def _ask(device, op, default=None):
+    # A block of None bytes is one of 512: the block protocol of MicroPython.
     try:
         n = device.ioctl(op, 0)
     except Exception as e:
         raise _no_device("ioctl(%d)" % op, e)
+    if n is None:
+        n = default
     if not isinstance(n, int) or n <= 0:
         raise LeaseError("device", "ioctl(%d)" % op, n, "a positive number")
     return n
@@ -282,7 +288,10 @@ def id_bytes(lease_id):
         if not 0 <= lease_id < 1 << 128:
             raise LeaseError("argument", "lease_id", lease_id, "0 .. 2^128-1")
         return lease_id.to_bytes(16, "little")
-    lease_id = bytes(lease_id)
-    if len(lease_id) != 16:
-        raise LeaseError("argument", "lease_id", lease_id, "16 bytes")
-    return lease_id
+    try:
+        found = bytes(lease_id)
+    except TypeError:
+        found = b""
+    if len(found) != 16:
+        raise LeaseError("argument", "lease_id", lease_id, "0 .. 2^128-1, or 16 bytes")
+    return found

@@ -39,6 +39,7 @@ class PreemptionManager:
     def __init__(self, capacity=8):
         self._ids = [None] * capacity
         self._reasons = [None] * capacity
+        self._owners = [None] * capacity
 
     def _find(self, lease_id):
         i = len(self._ids) - 1
@@ -48,8 +49,9 @@ class PreemptionManager:
             i -= 1
         return -1
 
-    def mark_non_preemptible(self, lease_id, reason):
-        """Mark the lease. LeaseError `argument` if it is marked already, or the table full."""
+    def mark_non_preemptible(self, lease_id, reason, owner=None):
+        """Mark the lease, for `owner`. LeaseError `argument` if it is marked already, or the
+        table full."""
         if self._find(lease_id) >= 0:
             raise LeaseError(
                 "argument", "mark_non_preemptible", lease_id, "a lease not marked yet"
@@ -58,6 +60,7 @@ class PreemptionManager:
         while i < len(self._ids):
             if self._reasons[i] is None:
                 self._ids[i] = lease_id
+                self._owners[i] = owner
                 self._reasons[i] = reason
                 return
             i += 1
@@ -68,8 +71,18 @@ class PreemptionManager:
         i = self._find(lease_id)
         if i < 0:
             raise LeaseError("argument", "clear_non_preemptible", lease_id, "a marked lease")
+        self._free(i)
+
+    def clear_if_owned(self, lease_id, owner):
+        """Take away the mark that `owner` set; where there is none, do nothing."""
+        i = self._find(lease_id)
+        if i >= 0 and self._owners[i] is owner:
+            self._free(i)
+
+    def _free(self, i):
         self._reasons[i] = None
         self._ids[i] = None
+        self._owners[i] = None
 
     def is_preemptible(self, lease_id):
         return self._find(lease_id) < 0
@@ -81,21 +94,28 @@ class PreemptionManager:
 
 
 class PreemptionCheckpointObserver(CheckpointFlushObserver):
-    """Marks the lease `NonPreemptibleReason.CheckpointInProgress` while a flush runs."""
+    """Marks the lease `NonPreemptibleReason.CheckpointInProgress` while a flush runs.
+
+    One may serve several stages. A mark that somebody else set refuses the flush, and stays.
+    """
 
     def __init__(self, manager):
         self._manager = manager
-        self._held = False
 
     def on_flush_start(self, lease_id):
-        self._manager.mark_non_preemptible(lease_id, NonPreemptibleReason.CheckpointInProgress)
-        self._held = True
+        self._manager.mark_non_preemptible(
+            lease_id, NonPreemptibleReason.CheckpointInProgress, self
+        )
 
     def on_flush_complete(self, lease_id):
-        # A mark that somebody else set is not ours to clear.
-        if self._held:
-            self._held = False
-            self._manager.clear_non_preemptible(lease_id)
+        # Twice: a Ctrl-C that interrupts the first must not leave the lease marked for good.
+        try:
+            self._clear(lease_id)
+        finally:
+            self._clear(lease_id)
+
+    def _clear(self, lease_id):
+        self._manager.clear_if_owned(lease_id, self)
 
 
 class KeyboardInterruptMask(CheckpointFlushObserver):
@@ -141,7 +161,7 @@ class Observers(CheckpointFlushObserver):
 
     Where one raises in its start, those after it are not started, and all that were started are
     completed. Where one raises in its completion, the others are completed all the same and the
-    first error is raised on.
+    first error is raised on. An `Observers` serves one stage.
     """
 
     def __init__(self, *observers):
@@ -156,9 +176,15 @@ class Observers(CheckpointFlushObserver):
             self._all[self._started - 1].on_flush_start(lease_id)
 
     def on_flush_complete(self, lease_id):
+        with self._caught:
+            self._complete(lease_id)
+        with self._caught:
+            self._complete(lease_id)  # those that a Ctrl-C between two of them left out
+        if self._caught.error is not None:
+            raise self._caught.take()
+
+    def _complete(self, lease_id):
         while self._started > 0:
             self._started -= 1
             with self._caught:
                 self._all[self._started].on_flush_complete(lease_id)
-        if self._caught.error is not None:
-            raise self._caught.take()

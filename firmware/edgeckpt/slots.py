@@ -45,8 +45,10 @@ class SlotRing:
     last one used), `corrupt` (a newer committed slot whose data is corrupt, or -1), `torn`
     (whether a header that a cut explains was seen on the way), `damaged` (a slot whose header is
     corrupt otherwise, or -1), `foreign` (a header of another lease, geometry, version or writer
-    seen on the way, or None), `reads` (header reads, in all), `trouble` (why the last block
-    that could not be read was not: what the device raised or answered; or None);
+    seen on the way, or None), `odd` (slot, found, expected: a commit of this lease, newer than
+    the newest, that no writer of this ring can have made there, or None), `reads` (header reads,
+    in all), `trouble` (why the last block that could not be read was not: what the device raised
+    or answered; or None);
     `erases`, `programs` (operations done by this object, erase units and layout blocks).
     """
 
@@ -92,6 +94,8 @@ class SlotRing:
         self.unreadable = 0
         self.trouble = None
         self.foreign = None
+        self.odd = None
+        self._odd_sequence = -1
         self._group = self.groups - 1  # the group touched last
         self._home = self._group  # the group of the last commit
         self._next = 0  # next slot of the virgin range
@@ -126,14 +130,29 @@ class SlotRing:
             return None
         if h.kind == header.PLAIN and slot:
             return None
-        if self.mismatch(h):
+        return self._possible(h, slot)
+
+    def _possible(self, h, slot):
+        # `h`, if a writer of this ring can have made it in `slot`, or None.
+        why = self.mismatch(h)
+        if why:
             self.foreign = h
+            if why == "geometry":
+                self._note(h, slot, describe(h), describe_ring(self))
             return None
-        if h.slot_index != slot & 0xFFFF or h.data_len > self.capacity:
-            return None
+        if h.slot_index != slot & 0xFFFF:
+            return self._note(h, slot, "slot index %d" % h.slot_index, "%d" % (slot & 0xFFFF))
+        if h.data_len > self.capacity:
+            return self._note(h, slot, "data_len %d" % h.data_len, "0..%d" % self.capacity)
         if not 0 < h.sequence <= header.MAX_SEQUENCE:
-            return None
+            return self._note(h, slot, "sequence %d" % h.sequence, "1..%d" % header.MAX_SEQUENCE)
         return h
+
+    def _note(self, h, slot, got, want):
+        # A header whose CRC holds is a commit: it must not be passed over for an older one.
+        if h.sequence > self._odd_sequence:
+            self._odd_sequence = h.sequence
+            self.odd = (slot, got, want)
 
     def _read(self, at):
         error = read(self.lease, at, self.block)
@@ -225,6 +244,7 @@ class SlotRing:
                 self.corrupt = slot
             if seen and (sequence, slot) == order[-1]:
                 self._find_next(order, seen)
+        self._judge_odd()
         if self.unreadable >= self.slots:
             raise CheckpointFailed(
                 "read", 0, "no header of %d can be read" % self.slots, cause=self.trouble
@@ -233,6 +253,26 @@ class SlotRing:
         self._skip_more = self._claimed(-1)
         self._claims = {}
         self._resume()
+
+    def _judge_odd(self):
+        # One that is older than the newest is no matter; a newer one is to be outdone.
+        if self.found is not None and self._odd_sequence < self.found.sequence:
+            self.odd = None
+        elif self.odd is not None and self._odd_sequence <= header.MAX_SEQUENCE:
+            self.sequence = max(self.sequence, self._odd_sequence)
+
+    def doubt(self):
+        """Where `scan()` found nothing, look at every block for checkpoints of another geometry,
+        unless the medium is one that overwrites in place and shows no trace of any."""
+        if self.newest >= 0 or self.foreign is not None or self.odd is not None:
+            return
+        traces = self.torn or self.damaged >= 0 or self.unreadable
+        if self.lease.erases or traces:
+            blocks, other, _, _ = probe(self.lease, self.magic, self.version)
+            if blocks and blocks != self.slot_blocks:
+                self.odd = (0, "slots of %d layout blocks" % blocks, "%d" % self.slot_blocks)
+            elif other is not None and other.kind != header.DAMAGED:
+                self.foreign = other
 
     def _claimed(self, erased):
         # How many numbers to leave out so that the next is above all that torn headers may
@@ -357,7 +397,7 @@ class SlotRing:
         """Take `slot` for the newest, whatever it holds: its unit will not be erased."""
         self.newest = slot
         self._group = self._home = slot // self.per_group
-        self.foreign = None
+        self.foreign = self.odd = None
 
     def _resume(self):
         # Two groups only: see the head of this module.
@@ -395,7 +435,7 @@ class SlotRing:
         """See that an erased slot stands ready, so that the next checkpoint only programs."""
         if self._next < self._limit:
             return
-        if self.newest < 0 and self.foreign is not None:
+        if self.newest < 0 and (self.foreign is not None or self.odd is not None):
             self._refuse()
         group = self._following()
         # Moved on before the erase: one that fails or is interrupted is not tried twice in a row.
@@ -411,7 +451,7 @@ class SlotRing:
     def take(self):
         """The slot for the next checkpoint, erased; it is not handed out again."""
         self.prepare()
-        if self.sequence >= header.MAX_SEQUENCE:
+        if self.sequence + self._skip >= header.MAX_SEQUENCE:
             self.lease.doing = "exhausted"
             raise CheckpointFailed("exhausted", None, self.sequence)
         self.sequence += self._skip
@@ -462,6 +502,8 @@ class SlotRing:
 
     def _refuse(self):
         self.lease.doing = "foreign"
+        if self.odd is not None:
+            raise CheckpointFailed("foreign", None, "slot %d: %s" % self.odd[:2], self.odd[2])
         f = self.foreign
         raise CheckpointFailed("foreign", None, describe(f), describe_ring(self))
 

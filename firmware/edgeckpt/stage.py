@@ -10,7 +10,7 @@ the raise. The observer's completion comes exactly once per flush, whatever happ
 from . import header, slots
 from .commit import SlotWriter
 from .errors import Catch, CheckpointFailed, EdgeError, LeaseError, RestoreFailed, SchemaError
-from .lease import id_bytes
+from .lease import BlockLease, id_bytes
 from .observe import CheckpointFlushObserver
 from .port import byte_view
 
@@ -34,8 +34,12 @@ class CheckpointedStageState:
     The constructor reads headers and writes nothing. Errors: LeaseError, SchemaError;
     CheckpointFailed `read` where no header can be read.
 
-    Attributes: `state`; `sequence` of the newest checkpoint (0: none yet); `fell_back`: True
-    if `restore(fallback=True)` had to take an older checkpoint than the newest.
+    Attributes: `state` (another one may be assigned; a buffer by one of the same size);
+    `sequence` of the newest checkpoint (0: none yet); `fell_back`: True if
+    `restore(fallback=True)` had to take an older checkpoint than the newest.
+
+    While a flush runs, an observer, a device or an interrupt handler that calls into the same
+    stage gets an error `busy`; so does one that assigns a buffer.
     """
 
     def __init__(
@@ -49,12 +53,13 @@ class CheckpointedStageState:
         magic=header.MAGIC,
         version=header.VERSION,
     ):
-        lease.check()
+        _check(lease)
         self._adopt(state, schema)
         size = lease.block_size
         blocks = slots.blocks_for(self._capacity(capacity, size), size)
         ring = slots.SlotRing(lease, blocks, magic, version)
         ring.scan()
+        ring.doubt()
         self._own(ring, observer)
 
     @classmethod
@@ -63,7 +68,7 @@ class CheckpointedStageState:
 
         `lease_id` must be that of the lease. LeaseError `argument` if it is not.
         """
-        lease.check()
+        _check(lease)
         if id_bytes(lease_id) != lease.id_bytes:
             raise LeaseError(
                 "argument", "lease_id", lease_id, "that of the lease, %r" % (lease.lease_id,)
@@ -73,16 +78,23 @@ class CheckpointedStageState:
         return self
 
     @classmethod
-    def resume(cls, state, lease, schema=None, *, into=None, **options):
+    def resume(
+        cls, state, lease, schema=None, *, into=None, fallback=False, plain=False, **options
+    ):
         """The newest checkpoint of `lease`; where it never had one, a new wrapper of `state`.
 
-        What a program calls at its start. `into` and errors as of `restore`, options as of the
-        constructor: whatever is found but cannot be restored is an error, never a fresh start.
+        What a program calls at its start. The checkpoint is put into `state`, so that
+        `stage.state` is `state` either way; where that cannot be changed (bytes, str, tuple,
+        numbers, None), or `into` is given, it is as of `restore`. Errors as of `restore`, options
+        as of the constructor: whatever is found but cannot be restored is an error, never a
+        fresh start.
         """
+        if into is None and not (state is None or isinstance(state, _FIXED)):
+            into = state
+        if schema is None:
+            schema = getattr(state, "SCHEMA", None)
         try:
-            return cls.restore(
-                lease, schema or getattr(state, "SCHEMA", None), into=into, **options
-            )
+            return cls.restore(lease, schema, into=into, fallback=fallback, plain=plain, **options)
         except RestoreFailed as e:
             # Where a block could not be read (`cause`), that is not known.
             if e.cause or e.reason != "none" and not e.torn:
@@ -116,7 +128,7 @@ class CheckpointedStageState:
         `lease-id`, `schema`, `schema-missing`, `decode`, `trailing`, `plain` or `read`. Then the
         lease is still the caller's, and nothing was written.
         """
-        lease.check()
+        _check(lease)
         if capacity is not None:
             blocks = slots.blocks_for(capacity, lease.block_size)
         else:
@@ -127,22 +139,25 @@ class CheckpointedStageState:
                         lease, other, schema, into, capacity, observer, magic, version
                     )
                 _nothing(lease, other, torn, error)
-        ring = slots.SlotRing(lease, blocks, magic, version)
         try:
+            ring = slots.SlotRing(lease, blocks, magic, version)
             ring.scan()
+        except LeaseError as e:
+            raise RestoreFailed("geometry", 0, e.where, e.want, cause=e)
         except CheckpointFailed as e:
             raise _unread(e)
-        if ring.newest < 0 or ring.corrupt >= 0 and not fallback:
+        doubtful = ring.corrupt >= 0 or ring.odd is not None
+        if ring.newest < 0 or doubtful and not fallback:
             _unrestorable(ring)
         self = object.__new__(cls)
-        self.fell_back = ring.corrupt >= 0
+        self.fell_back = doubtful
         self._adopt(*_read(ring, ring.found, ring.newest, schema, into))
         self._own(ring, observer)
         return self
 
     def _adopt(self, state, schema):
         # Sets state, codec (None for buffers), text, crc of the schema, _largest encoding.
-        self.state = state
+        self._state = state
         self._codec = None
         self._pieces = None
         self._text = b""
@@ -156,6 +171,8 @@ class CheckpointedStageState:
         else:
             from . import codec
 
+            if not isinstance(schema, str):
+                raise SchemaError("argument", "schema", repr(schema)[:40], "a schema text, str")
             self._codec = codec.compile(schema, like=state)
             self._text = self._codec.text.encode()
             self._crc = self._codec.crc
@@ -185,6 +202,7 @@ class CheckpointedStageState:
         self._writer.header.set_schema(self._text, self._crc)
         self._caught = Catch()
         self._observing = False
+        self._busy = False
         self._preparing = False
         # Raised where the heap has no room for a fresh error (its reason is then filled in).
         self._reserve = CheckpointFailed("memory")
@@ -225,7 +243,7 @@ class CheckpointedStageState:
 
     def history(self):
         """The committed checkpoints of the lease, newest first, as (sequence, slot)."""
-        return self._live().history()
+        return self._idle("history()").history()
 
     def older(self, sequence, into=None):
         """The state of the committed checkpoint `sequence`, by the schema in its header.
@@ -233,7 +251,7 @@ class CheckpointedStageState:
         Changes nothing: the wrapper goes on with its own state. RestoreFailed as of `restore`;
         `none` if the lease does not hold that checkpoint (any more).
         """
-        ring = self._live()
+        ring = self._idle("older()")
         for number, slot in ring.history():
             h = ring.read_header(slot)
             if number == sequence and h is not None:
@@ -249,23 +267,41 @@ class CheckpointedStageState:
     def sequence(self):
         return self._live().sequence
 
+    @property
+    def state(self):
+        """What the next checkpoint writes."""
+        return self._state
+
+    @state.setter
+    def state(self, state):
+        if self._pieces is not None:
+            self._idle("state =")
+            raw = _as_buffer(state)
+            if raw is None or len(raw) != len(self._raw):
+                raise SchemaError(
+                    "argument", "state", repr(state)[:40], "a buffer of %d bytes" % len(self._raw)
+                )
+            self._raw = raw
+            self._pieces = _cut(raw, self._live().lease)
+        self._state = state
+
     # Writing; allocation-free
 
     def checkpoint(self):
         """Make the state durable. Raises CheckpointFailed, and then the one before restores."""
-        self._live()
+        self._idle("checkpoint()")
         self._preparing = False
         self._flush()
 
     def prepare(self):
         """Erase ahead, so that the next `checkpoint()` only programs pages."""
-        self._live()
+        self._idle("prepare()")
         self._preparing = True
         self._flush()
 
     def into_block_lease(self):
         """Give the lease away and end this wrapper. Returns a new `BlockLease` handle."""
-        lease = self._live().lease.move()
+        lease = self._idle("into_block_lease()").lease.move()
         lease.ring = None
         self._ring = None
         return lease
@@ -275,11 +311,24 @@ class CheckpointedStageState:
             raise LeaseError("ended", None, "stage")
         return self._ring
 
+    def _idle(self, what):
+        # The buffers and the ring are those of the flush while one runs.
+        ring = self._live()
+        if self._busy:
+            raise CheckpointFailed("busy", None, what)
+        return ring
+
     def _flush(self):
-        self._attempt()
-        self._complete()
+        self._busy = True
+        try:
+            self._attempt()
+            self._complete()
+        finally:
+            self._busy = False
         if self._caught.error is not None:
             self._fail(self._caught.take())
+
+    # MicroPython takes a Ctrl-C at jumps: between the two `with` there is none.
 
     def _attempt(self):
         self._ring.lease.doing = None
@@ -288,10 +337,10 @@ class CheckpointedStageState:
             self._observer.on_flush_start(self._lease_id)
             self._observing = False
             self._work()
+            self._observing = True
 
     def _complete(self):
         with self._caught:
-            self._observing = self._caught.error is None or self._observing
             self._observer.on_flush_complete(self._lease_id)
 
     def _work(self):
@@ -306,9 +355,9 @@ class CheckpointedStageState:
         # Measured first: nothing is erased for a state that does not encode or does not fit.
         writer = self._writer
         writer.measure()
-        writer.check(self._codec.encode(self.state, writer, 0) + writer.data_len)
+        writer.check(self._codec.encode(self._state, writer, 0) + writer.data_len)
         writer.begin()
-        writer.finish(self._codec.encode(self.state, writer, 0))
+        writer.finish(self._codec.encode(self._state, writer, 0))
 
     def _write_pieces(self):
         writer = self._writer
@@ -334,6 +383,15 @@ class CheckpointedStageState:
             error = self._reserve
             error.reason = reason
         raise error
+
+
+_FIXED = (bytes, str, tuple, int, float, bool)  # states that cannot be changed in place
+
+
+def _check(lease):
+    if not isinstance(lease, BlockLease):
+        raise LeaseError("argument", "lease", repr(lease)[:40], "a BlockLease")
+    lease.check()
 
 
 def _as_buffer(x):
@@ -441,9 +499,8 @@ def _unrestorable(ring):
     # The ring has no slot to restore: say why.
     if ring.corrupt >= 0:
         raise RestoreFailed("data", ring.corrupt, ring.sequence, cause=ring.trouble)
-    h = ring.foreign
-    if h is not None and ring.mismatch(h) == "geometry":
-        raise RestoreFailed("geometry", 0, slots.describe(h), slots.describe_ring(ring))
-    if h is None and ring.damaged >= 0:
+    if ring.odd is not None:
+        raise RestoreFailed("geometry", *ring.odd)
+    if ring.foreign is None and ring.damaged >= 0:
         raise RestoreFailed("header", None, "slot %d's" % ring.damaged)
-    _nothing(ring.lease, h, ring.torn, ring.trouble)
+    _nothing(ring.lease, ring.foreign, ring.torn, ring.trouble)

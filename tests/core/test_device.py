@@ -33,7 +33,15 @@ def interpreter(request: pytest.FixtureRequest, name: str) -> list[str]:
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
 @pytest.mark.parametrize(
     "script",
-    ["leases.py", "observers.py", "raising.py", "restoring.py", "layout.py", "long_rings.py"],
+    [
+        "leases.py",
+        "observers.py",
+        "raising.py",
+        "restoring.py",
+        "callers.py",
+        "layout.py",
+        "long_rings.py",
+    ],
 )
 def test_core(request: pytest.FixtureRequest, script: str, on: str) -> None:
     run_script(interpreter(request, on), script)

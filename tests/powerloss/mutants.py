@@ -234,7 +234,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the corrupt newest is passed over without a word",
         "stage.py",
-        "if ring.newest < 0 or ring.corrupt >= 0 and not fallback:",
+        "if ring.newest < 0 or doubtful and not fallback:",
         "if ring.newest < 0:",
         (FLIPS,),
     ),
