@@ -130,16 +130,8 @@ class SlotRing:
             return None
         if h.kind == header.PLAIN and slot:
             return None
-        return self._possible(h, slot)
-
-    def _possible(self, h, slot):
-        # `h`, if a writer of this ring can have made it in `slot`, or None.
-        why = self.mismatch(h)
-        if why:
-            self.foreign = h
-            if why == "geometry":
-                self._note(h, slot, describe(h), describe_ring(self))
-            return None
+        if self.mismatch(h):
+            return self._strange(h, slot)
         if h.slot_index != slot & 0xFFFF:
             return self._note(h, slot, "slot index %d" % h.slot_index, "%d" % (slot & 0xFFFF))
         if h.data_len > self.capacity:
@@ -147,6 +139,11 @@ class SlotRing:
         if not 0 < h.sequence <= header.MAX_SEQUENCE:
             return self._note(h, slot, "sequence %d" % h.sequence, "1..%d" % header.MAX_SEQUENCE)
         return h
+
+    def _strange(self, h, slot):
+        self.foreign = h
+        if self.mismatch(h) == "geometry":
+            self._note(h, slot, describe(h), describe_ring(self))
 
     def _note(self, h, slot, got, want):
         # A header whose CRC holds is a commit: it must not be passed over for an older one.

@@ -92,15 +92,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the erase is skipped where the unit reads blank",
         "slots.py",
-        """        unit = group * self.group_units
-        end = unit + self.group_units
+        """        if self.group_units:
+            self.lease.erase(group * self.group_units, self.group_units)
 """,
-        """        unit = group * self.group_units
-        end = unit + self.group_units
-        try:
-            return self._prove_blank(group)
-        except CheckpointFailed:
-            pass
+        """        if self.group_units:
+            try:
+                return self._prove_blank(group)
+            except CheckpointFailed:
+                pass
+            self.lease.erase(group * self.group_units, self.group_units)
 """,
         (SINGLE, CHAIN),
     ),
