@@ -48,6 +48,7 @@ class W25Q:
     jedec: the three bytes of 9Fh. sfdp: False for a chip without tables. family: "winbond",
     "micron" (flag status register 70h), "macronix" (security register 2Bh), "spansion" (error
     bits in status register 1), for the ways of telling a failed operation.
+    four_only: a chip that knows 4 address bytes only.
     times: microseconds of a page program, a 4, 32, 64 KiB erase, a status write (9.6, typical).
 
     Attributes for tests, besides those of `array`: `refused`: commands that the chip ignored,
@@ -65,6 +66,7 @@ class W25Q:
         sfdp=True,
         family="winbond",
         times=(700, 45_000, 120_000, 150_000, 10_000),
+        four_only=False,
     ):
         self.size = size
         self.clock = clock
@@ -76,7 +78,10 @@ class W25Q:
         self.jedec = bytes(jedec)
         self.family = family
         self.times = times
-        self.sfdp = sfdp_tables(size, times) if sfdp is True else sfdp or b""
+        self.four_only = four_only
+        if sfdp is True:
+            sfdp = sfdp_tables(size, times, four_only=four_only)
+        self.sfdp = sfdp or b""
         self.nonvolatile = [0, 0, 0x60]  # DRV 7.1.12: 25 %
         self.refused = []
         # Faults of the interface
@@ -92,7 +97,7 @@ class W25Q:
     def power_on(self):
         self.array.power_on()
         self.sr = list(self.nonvolatile)
-        self.four = bool(self.sr[2] & ADP)
+        self.four = self.four_only or bool(self.sr[2] & ADP)
         self.sr[2] = self.sr[2] & ~ADS | (ADS if self.four else 0)
         self.extended = 0
         self.flags = 0
@@ -324,7 +329,7 @@ class W25Q:
         elif op == 0xB7 or op == 0xE9:  # 256JV; micron wants the latch for it
             if self.family == "micron" and not self.sr[0] & WEL:
                 self._refuse("%02X without WEL" % op)
-            elif self.size > 1 << 24:
+            elif self.size > 1 << 24 and not self.four_only:
                 self.four = op == 0xB7
                 self.sr[2] = self.sr[2] & ~ADS | (ADS if self.four else 0)
                 if self.family == "micron":
@@ -398,9 +403,11 @@ class W25Q:
         return False
 
     def _fail(self, bit):
+        # The latch of Micron and S25FL-S stays set until 04h, or their clear command.
         if self.family != "winbond":
             self.flags |= bit
-        self.sr[0] &= ~WEL
+        if self.family not in ("micron", "spansion"):
+            self.sr[0] &= ~WEL
 
     def _begins(self, us):
         if self.family == "macronix":
@@ -450,7 +457,9 @@ def _times_field(us, units):
     return 31 | (len(units) - 1) << 5
 
 
-def sfdp_tables(size, times, *, opcodes=(0x20, 0x52, 0xD8), page=PAGE, dwords=16, multiple=8):
+def sfdp_tables(
+    size, times, *, opcodes=(0x20, 0x52, 0xD8), page=PAGE, dwords=16, multiple=8, four_only=False
+):
     """SFDP header, basic flash parameter table, and for chips above 16 MiB the 4-byte table.
 
     opcodes: erase types 4, 32, 64 KiB (0: the chip has none). multiple: of typical to maximum
@@ -459,7 +468,7 @@ def sfdp_tables(size, times, *, opcodes=(0x20, 0x52, 0xD8), page=PAGE, dwords=16
     big = size > 1 << 24
     sizes = (12, 15, 16)
     d = [0xFFFFFFFF] * dwords
-    four = 1 if big else 0
+    four = 2 if four_only else 1 if big else 0
     d[0] = 0xFFF00000 | 0xE0 | four << 17 | opcodes[0] << 8 | (1 if opcodes[0] else 3) | 4
     bits = size * 8
     d[1] = bits - 1 if bits <= 1 << 31 else 1 << 31 | _log2(bits)

@@ -42,7 +42,9 @@ GROUPS = {
         "__init__ _fast _plain commit crc32 errors header lease loops observe port slots stage"
     ).split(),
     "codec": "codec columns generate schema tree".split(),
-    "SPI NOR driver": "drivers/__init__ drivers/fast drivers/plain drivers/spinor".split(),
+    "SPI NOR driver": (
+        "drivers/__init__ drivers/fast drivers/plain drivers/sfdp drivers/spinor"
+    ).split(),
     "SD card driver": "drivers/__init__ drivers/fast drivers/plain drivers/sdcard".split(),
     "agent": "agent wire".split(),
 }

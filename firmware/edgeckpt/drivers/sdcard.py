@@ -52,9 +52,9 @@ _STOP_TRAN = const(0xFD)
 _ACCEPTED = const(0x05)  # 7.3.3.1, of xxx0sss1
 _CRC_REJECTED = const(0x0B)
 
-_NCR = const(8)  # bytes until a response, at most (7.5.4)
+_NCR = const(8)  # bytes until a response, at most (7.5.4, a blank in the simplified edition)
 _READ_MS = const(100)  # 4.6.2.1
-_WRITE_MS = const(500)  # 4.6.2.2: 250, and 500 on SDXC
+_WRITE_MS = const(500)  # 4.6.2.2: busy up to 250 (SDXC: 500); hosts are to allow more than 500
 _INIT_MS = const(1000)  # 4.2.3: from the first ACMD41 on
 _MARGIN_MS = const(2)  # ticks_ms counts whole milliseconds: one at either end
 _LONGEST_US = const(20_000)  # to sleep before the first look
@@ -286,15 +286,15 @@ class SDCard:
     # goes up whatever happens.
 
     def _read(self, buf):
-        self._cs(0)
         try:
+            self._cs(0)
             self._read_some(buf)
         finally:
             self._close()
 
     def _write(self, buf):
-        self._cs(0)
         try:
+            self._cs(0)
             self._write_some(buf)
         finally:
             self._close()

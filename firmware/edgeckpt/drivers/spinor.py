@@ -6,11 +6,12 @@ reads, programs, erases and their waits allocate nothing. What it cannot promise
 no checksum on the bus, so only a read-back is evidence of what was stored.
 
 Sources: section numbers such as 8.2.13 are those of the Winbond W25Q128JV datasheet, revision F
-("256JV": the W25Q256JV's chapter on 4-byte addresses); "BFPT DWORD n" is the n-th word of the
-Basic Flash Parameter Table, "4BAIT" the 4-byte Address Instruction Table, of JESD216B.
+("256JV": the W25Q256JV's chapter on 4-byte addresses). Sizes, erases, times, 4-byte addresses and
+what vendors do otherwise are from sfdp.py.
 """
 
 from ..port import const
+from .sfdp import ALWAYS, LATCH_ENTER, NO_WAY, Chip, hex_id
 
 try:
     from .fast import copy, overlay
@@ -36,11 +37,12 @@ _READ4 = const(0x13)  # 256JV
 _FAST_READ4 = const(0x0C)  # 256JV
 _PROGRAM = const(0x02)  # 8.2.13
 _PROGRAM4 = const(0x12)  # 256JV
-_SECTOR_ERASE = const(0x20)  # 8.2.15
+_WRDI = const(0x04)  # 8.2.3
 _POWER_DOWN = const(0xB9)  # 8.2.21
 _RELEASE = const(0xAB)  # 8.2.22
 _JEDEC_ID = const(0x9F)  # 8.2.27
 _SFDP = const(0x5A)  # 8.2.28
+_CLEAR = const(0x30)  # CLSR of S25FL-S, see sfdp.py; nothing, or a resume, elsewhere
 _ENTER4 = const(0xB7)  # 256JV
 _UNLOCK_ALL = const(0x98)  # Global Block/Sector Unlock
 
@@ -48,34 +50,14 @@ _BUSY = const(0x01)  # 7.1.1
 _WEL = const(0x02)  # 7.1.2
 _CMP = const(0x40)  # 7.1.6, status register 2
 _WPS = const(0x04)  # 7.1.11, status register 3
+_ADS = const(0x01)  # 256JV, status register 3: the address mode
 
-# Longest times in ms (9.6: tPP, tW, tSE, tBE1, tBE2). An SFDP that allows more is believed.
-_PROGRAM_MS = const(3)
-_STATUS_MS = const(15)
-_ERASE_MS = ((4096, 400), (32768, 1600), (65536, 2000))
+_STATUS_MS = const(15)  # 9.6, tW
+_LONGEST_MS = const(2000)  # 9.6, tBE2: what may still run at the start
 _MARGIN_MS = const(2)  # ticks_ms counts whole milliseconds: one at either end
 _RELEASE_US = const(40)  # tRES1 is 3 us here (9.6), up to 35 us in the table below
 _LATCH_TRIES = const(4)  # 9.3: writes are ignored for tPUW <= 5 ms after power-up
 _LATCH_PAUSE_US = const(2000)
-
-# How vendors tell that an operation failed, and where their protection bits are, by the
-# manufacturer's byte of 9Fh: (protection bits of status register 1, command that reads the fail
-# bits, program failed, erase failed, command that clears them, B7h needs the latch).
-# Status register 1 carries the fail bits itself where the command is 05h.
-_QUIRKS = {
-    0xEF: (0x1C, 0, 0, 0, 0, False),  # Winbond: 7.1.3; no fail bits
-    # Macronix MX25L128: BP3..BP0; P_FAIL and E_FAIL in the security register (RDSCUR, 2Bh),
-    # cleared by the next success
-    0xC2: (0x3C, 0x2B, 0x20, 0x40, 0, False),
-    # Micron N25Q128/MT25QL: BP3 is bit 6; flag status register (70h), cleared by 50h;
-    # ENTER 4-BYTE ADDRESS MODE needs WRITE ENABLE
-    0x20: (0x5C, 0x70, 0x10, 0x20, 0x50, True),
-    # Spansion/Infineon S25FL-S: P_ERR, E_ERR in SR1; busy until CLSR (30h)
-    0x01: (0x1C, 0x05, 0x40, 0x20, 0x30, False),
-    0x9D: (0x3C, 0, 0, 0, 0, False),  # ISSI IS25LP: BP3..BP0
-    0xC8: (0x1C, 0, 0, 0, 0, False),  # GigaDevice GD25Q: BP2..BP0 are 0 where nothing is locked
-}
-_PLAIN = (0x1C, 0, 0, 0, 0, False)
 
 
 class SPINor:
@@ -123,10 +105,9 @@ class SPINor:
         self._limit = 0
         self._step = 50
         cs.init(cs.OUT, value=1)
+        self._partly = partly_protected
         self._find()
-        self._describe(erase_size)
-        self._quirks(partly_protected)
-        self._commands(fast_read)
+        self._adopt(Chip(self.jedec, self._sfdp), erase_size, fast_read)
 
     # Detection; may allocate
 
@@ -135,16 +116,16 @@ class SPINor:
         self._sleep(_RELEASE_US)
         self._read_status()
         if self.status in (0x00, 0xFF) and self._id() in (b"\xff\xff\xff", b"\x00\x00\x00"):
-            raise OSError(_ENODEV, "no SPI flash: JEDEC id %s" % _hex(self.jedec))
+            raise OSError(_ENODEV, "no SPI flash: JEDEC id %s" % hex_id(self.jedec))
         if self.status & (_BUSY | 0x60) > _BUSY:
-            self._send_one(0x30)  # S25FL-S: an error from before keeps it busy (see _QUIRKS)
+            self._send_one(_CLEAR)  # S25FL-S: an error from before keeps it busy
         # An operation may still run from before a reset: the longest one (64 KiB erase).
         self._busy = True
-        self._wait(100, _ERASE_MS[2][1])
+        self._wait(100, _LONGEST_MS)
         first = self._id()
         if self._id() != first or first[0] in (0x00, 0xFF):
             raise OSError(
-                _ENODEV, "JEDEC id %s, then %s: bad wiring?" % (_hex(first), _hex(self.jedec))
+                _ENODEV, "JEDEC id %s, then %s: bad wiring?" % (hex_id(first), hex_id(self.jedec))
             )
 
     def _id(self):
@@ -153,8 +134,8 @@ class SPINor:
 
     def _query(self, command, n):
         answer = bytearray(n)
-        self._cs(0)
         try:
+            self._cs(0)
             self._spi.write(command)
             self._spi.readinto(answer)
         finally:
@@ -164,130 +145,54 @@ class SPINor:
     def _sfdp(self, at, n):
         return self._query(bytes((_SFDP, at >> 16, at >> 8 & 0xFF, at & 0xFF, 0)), n)
 
-    def _describe(self, erase_size):
-        # JESD216B: header, parameter headers of 8 bytes, then the tables they point to.
-        self.sfdp = False
-        self.page_size = 256
-        self._types = {4096: _SECTOR_ERASE}
-        self._erase_us = {4096: 45_000}
-        self._erase_ms = dict(_ERASE_MS)
-        self._pp_us = 700
-        self._pp_ms = _PROGRAM_MS
-        self._types4 = self._order = None
-        self._enter4 = True
-        # The density byte is the exponent up to 32 MiB; above it vendors count on from 20h.
-        density = self.jedec[2]
-        self.size = 1 << (density if density < 0x20 else density - 6) if density < 0x30 else 0
-        head = self._sfdp(0, 8)
-        if head[:4] == b"SFDP":
-            for i in range(min(head[6], 15) + 1):
-                h = self._sfdp(8 + 8 * i, 8)
-                at = h[4] | h[5] << 8 | h[6] << 16
-                if h[0] == 0x00 and h[7] == 0xFF and h[3] >= 9:
-                    self._basic(self._sfdp(at, 4 * min(h[3], 16)))
-                elif h[0] == 0x84 and h[7] == 0xFF and h[3] >= 2:
-                    self._four(self._sfdp(at, 8))
-        unit = erase_size or min(self._types)
-        if unit not in self._types:
-            raise OSError(_EINVAL, "erase_size %d, this chip has %s" % (unit, sorted(self._types)))
-        if not 4096 <= self.size <= 1 << 29 or self.size % unit:
-            raise OSError(_ENODEV, "JEDEC id %s: size %d" % (_hex(self.jedec), self.size))
-        self.erase_size = unit
-
-    def _basic(self, table):
-        words = [int.from_bytes(table[i : i + 4], "little") for i in range(0, len(table), 4)]
-        # DWORD 2: density in bits, less one, or as a power of two
-        bits = 1 << (words[1] & 0x3F) if words[1] >> 31 else words[1] + 1
-        self.size = bits // 8
-        types = {}
-        order = []
-        for i in range(4):  # DWORD 8 and 9: size as a power of two, opcode
-            field = words[7 + i // 2] >> (16 * (i % 2))
-            order.append(field & 0xFF)
-            if 8 <= field & 0xFF <= 17:
-                types[1 << (field & 0xFF)] = field >> 8 & 0xFF
-        if types:
-            self._types = types
-        self._order = order
-        self.sfdp = True
-        if len(words) > 10:
-            self._timing(words[9], words[10])
-        if len(words) > 15:
-            self._enter4 = bool(words[15] >> 24 & 0x03)  # DWORD 16: B7h, or WREN and B7h
-            self._enter4_wren = bool(words[15] >> 25 & 1)
-
-    def _timing(self, erase, program):
-        # DWORD 10: typical times and the factor to the maximum; DWORD 11: page size, program
-        times = 2 * ((erase & 15) + 1)
-        for i in range(4):
-            size = 1 << self._order[i] if 8 <= self._order[i] <= 17 else 0
-            field = erase >> (4 + 7 * i) & 0x7F
-            if size in self._types:
-                ms = ((field & 31) + 1) * (1, 16, 128, 1000)[field >> 5]
-                self._erase_us[size] = ms * 1000
-                self._erase_ms[size] = max(ms * times, self._erase_ms.get(size, 0))
-        self.page_size = min(256, 1 << (program >> 4 & 15))
-        self._pp_us = ((program >> 8 & 31) + 1) * (64 if program >> 13 & 1 else 8)
-        longest = self._pp_us * 2 * ((program & 15) + 1)
-        self._pp_ms = max(_PROGRAM_MS, (longest + 999) // 1000)
-
-    def _four(self, table):
-        # 4BAIT DWORD 1: what there is (bit 0 13h, bit 1 0Ch, bit 6 12h, bits 9-12 the erase
-        # types); DWORD 2: their opcodes, in the order of the types
-        has = table[0] | table[1] << 8
-        if has & 0x41 == 0x41 and has & 0x1E00:
-            types = {}
-            for i in range(4):
-                if has >> (9 + i) & 1 and 8 <= self._order[i] <= 17:
-                    types[1 << self._order[i]] = table[4 + i]
-            self._types4 = types
-
-    def _quirks(self, partly_protected):
-        row = _QUIRKS.get(self.jedec[0], _PLAIN)
-        self._bp, self._fail_op, self._pp_fail, self._se_fail, self._clear_op, wren = row
-        if self.jedec[0] == 0xEF and self.size > 1 << 24:
-            self._bp = 0x3C  # 256JV: BP3..BP0, TB is bit 6
-        self._enter4_wren = wren
-        self._partly = partly_protected
+    def _adopt(self, chip, erase_size, fast_read):
+        self.sfdp = chip.sfdp
+        self.size = chip.size
+        self.page_size = chip.page
+        self._page = bytearray(chip.page)
+        self._pp_us = chip.program_us
+        self._pp_ms = chip.program_ms
+        self._bp = chip.protection
+        self._fail_op = chip.fail_op
+        self._pp_fail = chip.program_failed
+        self._se_fail = chip.erase_failed
+        self._clear_op = chip.clear_op
         if self._clear_op:
             self._send_one(self._clear_op)  # what failed before this is not ours
-
-    def _commands(self, fast_read):
-        big = self.size > 1 << 24
+        self.erase_size = unit = erase_size or min(chip.types)
+        if unit not in chip.types or self.size % unit:
+            raise OSError(_EINVAL, "erase_size %d, this chip has %s" % (unit, sorted(chip.types)))
         self._read_op = _FAST_READ if fast_read else _READ
         self._program_op = _PROGRAM
-        if big and self._types4 and self.erase_size in self._types4:
-            self._types = self._types4
+        types = chip.types
+        long = self.size > 1 << 24 or chip.way == ALWAYS
+        if long and chip.types4 and unit in chip.types4:
+            types = chip.types4
             self._read_op = _FAST_READ4 if fast_read else _READ4
             self._program_op = _PROGRAM4
-        elif big:
-            self._enter_four()
-        self._command = bytearray(5 if big else 4)
+        elif long:
+            self._enter_four(chip.way)
+        self._command = bytearray(5 if long else 4)
         self._read_command = bytearray(len(self._command) + 1) if fast_read else self._command
-        self._page = bytearray(self.page_size)
-        self._erases()
-
-    def _erases(self):
-        # The erases that are used, largest first: size, opcode, microseconds as of late, longest
-        # milliseconds. Those above the block only where they take less than what they replace.
-        found = []
-        for size in sorted(self._types):
-            us = self._erase_us.get(size, 100_000 * size // self.erase_size)
-            if size == self.erase_size or found and us * found[0][0] < found[0][2] * size:
-                found.insert(0, (size, self._types[size], us, self._erase_ms.get(size, 2000)))
-        self._sizes, self._ops, us, self._ms = zip(*found)
+        # By index, largest first: size, opcode, microseconds of late, longest milliseconds
+        self._sizes, self._ops, us, self._ms = zip(*chip.erases(types, unit))
         self._us = list(us)
         self._longest = max(self._ms)  # of an operation that was interrupted, and still runs
-        del self._types, self._types4, self._erase_us, self._erase_ms, self._order
 
-    def _enter_four(self):
-        if not self._enter4:
+    def _enter_four(self, way):
+        if way == NO_WAY:
             raise OSError(
-                _ENODEV, "JEDEC id %s: no known way to 4-byte addresses" % _hex(self.jedec)
+                _ENODEV, "JEDEC id %s: no known way to 4-byte addresses" % hex_id(self.jedec)
             )
-        if self._enter4_wren:
+        if way == ALWAYS:
+            return
+        if way == LATCH_ENTER:
             self._send_one(_WREN)
         self._send_one(_ENTER4)
+        if way == LATCH_ENTER:
+            self._send_one(_WRDI)
+        if self.jedec[0] == 0xEF and not self._register(_RDSR3) & _ADS:
+            raise OSError(_EIO, "the chip did not take 4-byte addresses (B7h)")
 
     # Block protocol; allocation-free
 
@@ -415,16 +320,16 @@ class SPINor:
     # to what others say on the bus.
 
     def _receive(self, buf):
-        self._cs(0)
         try:
+            self._cs(0)
             self._spi.write(self._read_command)
             self._spi.readinto(buf)
         finally:
             self._cs(1)
 
     def _transmit(self, buf):
-        self._cs(0)
         try:
+            self._cs(0)
             self._spi.write(self._command)
             if buf:
                 self._spi.write(buf)
@@ -433,17 +338,24 @@ class SPINor:
 
     def _send_one(self, op):
         self._one[0] = op
-        self._cs(0)
-        self._spi.write(self._one)
-        self._cs(1)
+        try:
+            self._cs(0)
+            self._spi.write(self._one)
+        finally:
+            self._cs(1)
 
     def _register(self, op):
         # One register byte; it is repeated while the chip stays selected, one is enough.
         self._two[0] = op
-        self._cs(0)
-        self._spi.write_readinto(self._two, self._got)
-        self._cs(1)
+        self._exchange()
         return self._got[1]
+
+    def _exchange(self):
+        try:
+            self._cs(0)
+            self._spi.write_readinto(self._two, self._got)
+        finally:
+            self._cs(1)
 
     def _read_status(self):
         self.status = self._register(_RDSR1)
@@ -477,7 +389,7 @@ class SPINor:
 
     def _protected(self):
         status = self.status
-        self._send_one(0x04)  # write disable, 8.2.3
+        self._send_one(_WRDI)
         raise OSError(
             _EROFS,
             "block protection: status %02X, expected no bits of %02X; see unprotect()"
@@ -541,6 +453,7 @@ class SPINor:
     def _failed(self, flags):
         if self._clear_op:
             self._send_one(self._clear_op)
+        self._send_one(_WRDI)  # the latch stays set after a failure (Micron, S25FL-S)
         raise OSError(_EIO, "the chip reports a failure: flags %02X" % flags)
 
     # Beyond the block protocol
@@ -586,7 +499,3 @@ class SPINor:
         """Release from deep power-down (8.2.22)."""
         self._send_one(_RELEASE)
         self._sleep(_RELEASE_US)
-
-
-def _hex(data):
-    return "".join("%02X" % b for b in data)

@@ -73,6 +73,30 @@ def test_addresses_above_16_mib_by_mode():
         check(d, 8191, 1024, 256, 10)
 
 
+def test_no_guess_at_addresses_or_sectors():
+    # Above 16 MiB, no 4BAIT, and a vendor whose way is not known here
+    for maker in (0x01, 0x1F):
+        r = rig.nor(1 << 25, jedec=bytes((maker, 0x40, 0x19)), sfdp=False)
+        assert "4-byte" in rig.fails(ENODEV, r.start)
+    # B7h that the chip does not take
+    r = rig.nor(1 << 25, jedec=b"\xef\x40\x19", sfdp=False)
+    r.chip.size = 1 << 24
+    assert "B7h" in rig.fails(EIO, r.start)
+    # Sectors of several sizes (a parameter header 81h)
+    tables = bytearray(w25q.sfdp_tables(1 << 20, (700, 45_000, 120_000, 150_000, 1)))
+    tables[6] = 1
+    tables[16:24] = b"\x81\x00\x01\x02\xc0\x00\x00\xff"
+    assert "several sizes" in rig.fails(ENODEV, rig.nor(1 << 20, sfdp=bytes(tables)).start)
+
+
+def test_a_chip_that_knows_4_address_bytes_only():
+    r = rig.nor(1 << 18, four_only=True)
+    d = r.start()
+    d.ioctl(6, 63)
+    check(d, 63, 0, 4096, 4)
+    assert sum(r.array.wear) == r.array.wear[63] == 1 and not r.chip.refused, r.chip.refused
+
+
 def test_programs_never_cross_a_page():
     r = rig.nor()
     d = r.start()
@@ -328,6 +352,7 @@ def test_failures_that_the_chip_reports():
         r.chip.fail_erase = True
         assert "reports" in rig.fails(EIO, d.ioctl, 6, 1)
         r.chip.fail_erase = False
+        assert not r.chip.sr[0] & 2, "the latch was left set"
         r.chip.flags = 0
         d.ioctl(6, 1)
         check(d, 1, 0, 256, 2)

@@ -47,6 +47,15 @@ def insert(media):
     media.rig.chip.insert()
 
 
+def interrupt(media):
+    raise KeyboardInterrupt
+
+
+def nothing(media):
+    # Chip select is up: what others say on the bus is not for this chip.
+    assert media.rig.cs.level == 1
+
+
 def protect(media):
     media.rig.chip.sr[0] |= 0x1C
 
@@ -62,6 +71,7 @@ NOR_FAULTS = {
     "stuck busy": (set_chip("stuck_busy", True, False), 500, False),
     "two write enables missed": (set_chip("no_wel", 2, 0), 500, True),
     "write enable never set": (set_chip("no_wel", 1 << 20, 0), 500, False),
+    "Ctrl-C": ((interrupt, nothing), 500, False),
     "protected": ((protect, unprotect), 500, False),
 }
 SD_FAULTS = {
@@ -77,6 +87,7 @@ SD_FAULTS = {
     "CRC errors in all written": (set_chip("crc_write_every", 1, 0), 500, False),
     "data rejected": (set_chip("reject_every", 1, 0), 500, False),
     "status error after writes": (set_chip("fail_status_every", 1, 0), 500, False),
+    "Ctrl-C": ((interrupt, nothing), 500, False),
     "no data tokens": (set_chip("mute", True, False), 1000, False),
 }
 
@@ -103,6 +114,8 @@ def run(name, fault, size):
         try:
             stage.checkpoint()
             durable = n
+        except KeyboardInterrupt:
+            failed += 1
         except edgeckpt.CheckpointFailed as e:
             failed += 1
             assert isinstance(e.cause, OSError) or e.reason in (
