@@ -356,9 +356,10 @@ class Agent:
             "damaged": -1,
             "torn": False,
             "foreign": None,
+            "odd": None,
         }
         if not owner:
-            d["slot_blocks"], other, d["torn"] = probe(lease)
+            d["slot_blocks"], other, d["torn"], _ = probe(lease)
             if other is not None:
                 d["foreign"] = describe(other)
         if d["slot_blocks"]:
@@ -372,6 +373,8 @@ class Agent:
             d["unreadable"] = ring.unreadable
             if ring.foreign is not None:
                 d["foreign"] = describe(ring.foreign)
+            if ring.odd is not None:
+                d["odd"] = "slot %d: %s; expected %s" % ring.odd
         return d
 
     # Reading: allocation-free per frame

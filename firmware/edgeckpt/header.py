@@ -94,6 +94,20 @@ def parse(buf, magic=MAGIC, version=VERSION):
     return Header(DAMAGED if _looks_extended(f) else PLAIN, f, b"")
 
 
+def impossible(h):
+    """What no writer of this format puts into a header, if the valid `h` holds it: (found,
+    expected), or None."""
+    if not 0 < h.sequence <= MAX_SEQUENCE:
+        return "sequence %d" % h.sequence, "1..%d" % MAX_SEQUENCE
+    if not 2 <= h.slot_blocks <= h.lease_blocks:
+        return "slots of %d layout blocks" % h.slot_blocks, "2..%d" % h.lease_blocks
+    if h.data_len > (h.slot_blocks - 1) * h.block_size:
+        return "data_len %d" % h.data_len, "0..%d" % ((h.slot_blocks - 1) * h.block_size)
+    if h.flags:
+        return "flags 0x%04x" % h.flags, "0"
+    return None
+
+
 def _without_magic(buf, magic, version):
     # One flipped bit must not make the only checkpoint of a lease look like none.
     off = int.from_bytes(buf[0:4], "little") ^ int.from_bytes(magic, "little")

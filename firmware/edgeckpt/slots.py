@@ -134,10 +134,8 @@ class SlotRing:
             return self._strange(h, slot)
         if h.slot_index != slot & 0xFFFF:
             return self._note(h, slot, "slot index %d" % h.slot_index, "%d" % (slot & 0xFFFF))
-        if h.data_len > self.capacity:
-            return self._note(h, slot, "data_len %d" % h.data_len, "0..%d" % self.capacity)
-        if not 0 < h.sequence <= header.MAX_SEQUENCE:
-            return self._note(h, slot, "sequence %d" % h.sequence, "1..%d" % header.MAX_SEQUENCE)
+        if header.impossible(h):
+            return self._note(h, slot, *header.impossible(h))
         return h
 
     def _strange(self, h, slot):

@@ -54,6 +54,7 @@ class Lease:
     per_group: int = 1
     capacity: int = 0
     unreadable: int = 0
+    odd: str | None = None
 
     @property
     def id(self) -> int:
@@ -64,6 +65,8 @@ class Lease:
         """One word for people: ok, empty, corrupt, damaged, foreign, unreadable."""
         if self.corrupt >= 0:
             return "corrupt"
+        if self.odd:
+            return "foreign"
         if self.newest >= 0:
             return "ok"
         if self.unreadable:
@@ -289,6 +292,15 @@ class Board:
                 found.append((sequence, slot, h))
         return found
 
+    def refuse_odd(self, lease: Lease) -> None:
+        """HostError `geometry` where the newest commit is one that cannot be."""
+        if lease.odd:
+            raise HostError(
+                "geometry",
+                f"{self.name}: a commit that no writer of this lease can have made: {lease.odd}",
+                "--fallback takes the newest one that fits",
+            )
+
     def pull(
         self,
         lease: Lease,
@@ -302,9 +314,11 @@ class Board:
 
         have: blocks of the slot (0: header) that are known, e.g. of an interrupted pull; what
         comes is added to it. They are used as they are: the CRC-32 of the whole decides.
-        HostError `no-checkpoint`, `corrupt`, `link`, `medium`.
+        HostError `no-checkpoint`, `corrupt`, `geometry`, `link`, `medium`.
         """
         if slot is None:
+            if not fallback:
+                self.refuse_odd(lease)
             if lease.corrupt >= 0 and not fallback:
                 raise HostError(
                     "corrupt",

@@ -126,6 +126,8 @@ def info_board(call: Call, board: Board) -> dict[str, Any]:
         )
         if lease.foreign:
             call.out.line(f"  it holds something else: {lease.foreign}")
+        if lease.odd:
+            call.out.line(f"  a commit that no writer of this lease can have made: {lease.odd}")
         if not lease.slot_blocks:
             continue
         call.out.line(
@@ -417,9 +419,10 @@ def make(call: Call, json_file: Path, path: Path) -> dict[str, Any]:
         lease_blocks=o["lease_blocks"],
         slot_blocks=o["slot_blocks"],
     )
+    image = parse(blocks, str(path)).describe()
     write_file(path, blocks)
     call.out.line(f"{path}: {len(data)} bytes of state, {size_text(len(blocks))}")
-    return {"file": str(path), "bytes": len(blocks), "image": parse(blocks, str(path)).describe()}
+    return {"file": str(path), "bytes": len(blocks), "image": image}
 
 
 # Checking
@@ -474,6 +477,8 @@ def verify_board(call: Call, board: Board) -> dict[str, Any]:
             "corrupt", f"{board.name}: {len(bad)} of {len(results)} corrupt: slots {slots}", "",
             **document,
         )  # fmt: skip
+    if wanted is None:
+        board.refuse_odd(lease)
     if not results:
         raise HostError(
             "no-checkpoint", f"{board.name}: lease {lease.lease_id}: {lease.health}", **document

@@ -191,6 +191,9 @@ def _same_lease(h: hdr.Header, lease_id: int | None, source: str) -> None:
 
 
 def _checkpoint(data: bytes, h: hdr.Header, source: str, slot: int = -1) -> Image:
+    wrong = hdr.impossible(h)
+    if wrong:
+        raise HostError("geometry", f"{source}: {wrong[0]} in the header, expected {wrong[1]}")
     size = h.block_size
     end = size + h.data_len
     if len(data) < end:
@@ -337,6 +340,12 @@ class Dump:
         """The newest checkpoint, or that in `slot`."""
         ring = self.ring
         if slot is None:
+            if ring.odd is not None and not fallback:
+                raise HostError(
+                    "geometry",
+                    f"{self.source}: slot %d: %s; expected %s" % ring.odd,
+                    "--fallback takes the newest one that fits",
+                )
             if ring.corrupt >= 0 and not fallback:
                 raise HostError(
                     "corrupt",

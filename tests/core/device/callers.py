@@ -268,7 +268,12 @@ def test_devices():
 def forged(d, at, **fields):
     """Change fields of the header in block `at` and make its CRC right again."""
     head = d.data[at : at + 64]
-    form = {"data_len": (8, "<Q"), "sequence": (16, "<I"), "index": (50, "<H")}
+    form = {
+        "data_len": (8, "<Q"),
+        "sequence": (16, "<I"),
+        "index": (50, "<H"),
+        "flags": (46, "<H"),
+    }
     form.update({"lease_blocks": (52, "<I"), "slot_blocks": (56, "<I")})
     for name in fields:
         offset, kind = form[name]
@@ -287,6 +292,7 @@ def test_a_commit_that_cannot_be_is_never_passed_over():
         {"index": 7},
         {"lease_blocks": 64},
         {"slot_blocks": 0xFFFFFFFF},
+        {"flags": 1},
         {"slot_blocks": 4},
     )
     for fields in cases:

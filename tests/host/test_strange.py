@@ -1,0 +1,68 @@
+"""Leases without a stage, and commits that cannot be: what the host is told of them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from .conftest import Result, wait_for
+
+APP = """
+import edgeckpt, time
+from vflash import flash
+lease = edgeckpt.BlockLease(flash, 8, 16, 0x5EED)
+if edgeckpt.slots.probe(lease)[0] == 0:
+    stage = edgeckpt.CheckpointedStageState(bytearray(600), lease)
+    for i in range(3):
+        stage.state[0] = i
+        stage.checkpoint()
+    lease = stage.into_block_lease()
+print("ready")
+while True:
+    time.sleep_ms(20)
+"""
+
+
+def forge(chip: Path, at: int, form: str, offset: int, value: int) -> None:
+    """Change a field of the header at byte `at` and make its CRC-32 right again."""
+    data = bytearray(chip.read_bytes())
+    struct.pack_into(form, data, at + offset, value)
+    struct.pack_into("<I", data, at + 60, crc32(data[at : at + 60]))
+    chip.write_bytes(data)
+
+
+def test_a_lease_without_a_stage_and_commits_that_cannot_be(
+    board: Callable[..., Any], edgeckpt: Callable[..., Result], tmp_path: Path
+) -> None:
+    b = board(APP, ready=b"ready")
+    port = ("--port", b.link)
+    lease = edgeckpt("info", *port, "--json").json["leases"][0]
+    assert (lease["owned"], lease["sequence"], lease["health"]) == (False, 3, "ok")
+    edgeckpt("pull", *port, "a.img")
+    edgeckpt("verify", *port, "--against", "a.img")
+    edgeckpt("pull", *port, "--raw", "dump.img")
+    b.power_off()
+    header = 8 * 4096 + 2 * 4 * 256  # of the third slot
+    for form, offset, value in (("<H", 50, 7), ("<I", 16, 0xFFFFFFFF), ("<Q", 8, 1 << 32)):
+        forge(tmp_path / "board0" / "chip.bin", header, form, offset, value)
+        b.console.data = b""
+        b.power_on()
+        wait_for(lambda: b"ready" in b.console.data)
+        lease = edgeckpt("info", *port, "--json").json["leases"][0]
+        assert lease["health"] == "foreign" and "slot 2" in lease["odd"]
+        for words in (("show",), ("verify",), ("pull", "b.img")):
+            assert "slot 2" in edgeckpt(words[0], *port, *words[1:], code=12).err
+        edgeckpt("pull", *port, "--fallback", "b.img")
+        assert edgeckpt("show", "b.img", "--json").json["image"]["sequence"] == 2
+        edgeckpt("pull", *port, "--raw", "odd.img")
+        edgeckpt("show", "odd.img", code=12)
+        if offset != 50:  # a dump has to have its slots where their headers say
+            image = edgeckpt("show", "odd.img", "--fallback", "--json").json["image"]
+            assert image["sequence"] == 2
+        b.power_off()
+        forge(tmp_path / "board0" / "chip.bin", header, "<H", 50, 2)
+        forge(tmp_path / "board0" / "chip.bin", header, "<I", 16, 3)
+        forge(tmp_path / "board0" / "chip.bin", header, "<Q", 8, 600)
