@@ -11,18 +11,29 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-def run_script(
-    command: list[str], name: str, *arguments: str, timeout: int = 300, also: Path = HERE
-) -> str:
-    path = os.pathsep.join(str(p) for p in (ROOT / "firmware", ROOT, HERE / "device", also))
+def start_script(
+    command: list[str],
+    name: str,
+    *arguments: str,
+    timeout: int = 300,
+    also: Path = HERE,
+    firmware: Path = ROOT / "firmware",
+) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(str(p) for p in (firmware, ROOT, HERE / "device", also))
     env = dict(os.environ, PYTHONPATH=path, MICROPYPATH=path)
-    result = subprocess.run(
+    return subprocess.run(
         [*command, str(HERE / "device" / name), *arguments],
         env=env,
         capture_output=True,
         text=True,
         timeout=timeout,
     )
+
+
+def run_script(
+    command: list[str], name: str, *arguments: str, timeout: int = 300, also: Path = HERE
+) -> str:
+    result = start_script(command, name, *arguments, timeout=timeout, also=also)
     output = result.stdout + result.stderr
     assert result.returncode == 0 and "ok" in result.stdout, output
     return result.stdout

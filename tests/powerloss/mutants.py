@@ -1,16 +1,8 @@
-"""Defects of the commit path, as patches: what the tests of this folder must catch.
-
-Each replaces text that must occur exactly once in its file, so that a mutant that no longer fits
-the source fails loudly. `caught_by`: runs of device scripts, any of which must fail.
-"""
+"""Defects of the commit path, as patches: what the tests of this folder must catch."""
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
-
-from runners import FIRMWARE
+from tests.tools.mutant import Mutant
 
 SINGLE = ("sweep", "single", "3x2", "1", "2")
 SLOTS = ("sweep", "single", "4x1", "1", "2")
@@ -29,26 +21,6 @@ MUTATED = ("leases", "mutated", "3x2", "1", "3000")
 # The whole set passes on the module as it is.
 BATTERY = (SINGLE, SLOTS, CHAIN, CHAIN4, TWO, CACHE, DAMAGE, SECTORS, ANSWERS, SILENT, CELLS)
 BATTERY += (PAIRS, FLIPS, MUTATED)
-
-
-@dataclass(frozen=True)
-class Mutant:
-    name: str
-    file: str
-    old: str
-    new: str
-    caught_by: tuple[tuple[str, ...], ...]
-
-    def build(self, folder: Path) -> Path:
-        """A copy of the firmware with this defect below `folder`; what to import from."""
-        shutil.copytree(FIRMWARE / "edgeckpt", folder / "edgeckpt")
-        path = folder / "edgeckpt" / self.file
-        text = path.read_text()
-        assert text.count(self.old) == 1, (
-            f"{self.name}: the patch does not fit {self.file} any more"
-        )
-        path.write_text(text.replace(self.old, self.new))
-        return folder
 
 
 MUTANTS: tuple[Mutant, ...] = (

@@ -58,6 +58,10 @@ def test_sfdp_without_times_and_with_other_opcodes():
     d = r.start()
     d.ioctl(6, 0)
     check(d, 0, 0, 4096, 3)
+    r.chip.times = (15_000, 3_000_000, 0, 0, 0)  # slower than typical, within the maximum
+    d.ioctl(6, 1)
+    check(d, 1, 0, 256, 4)
+    assert d.timeouts == 0
 
 
 def test_addresses_above_16_mib_by_mode():

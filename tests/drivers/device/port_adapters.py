@@ -95,6 +95,38 @@ def test_a_device_that_does_not_do_it():
             adapter.probe(2, 8, at=4)
 
 
+def test_failures_in_use_are_errors():
+    # After the probe, as each port tells it; rp2 and samd tell nothing.
+    told = 0
+    for what in ("erase", "program", "read"):
+        for name, adapter, device, medium in media():
+            flash = isinstance(adapter, adapters.Flash)
+            if name in ("Rp2Flash", "SamdFlash 1536", "SamdFlash 8192"):
+                continue
+            if what == "erase" and not flash or (name, what) == ("MimxrtFlash", "read"):
+                continue
+            adapter.probe(2, 8)
+            device.broken.add(what)
+            before = bytes(medium.data)
+            try:
+                use(adapter, what, flash)
+                raise AssertionError("%s: %s: no error" % (name, what))
+            except OSError as e:
+                told += 1
+                assert len(e.args) < 2 or name == "MimxrtFlash" or "answered" in e.args[1], e
+            assert bytes(medium.data) == before
+    assert told == 3 + 6 + 5, told
+
+
+def use(adapter, what, flash):
+    if what == "erase":
+        adapter.ioctl(6, 3)
+    elif what == "program":
+        adapter.writeblocks(3, *((bytearray(256), 0) if flash else (bytearray(512),)))
+    else:
+        adapter.readblocks(3, bytearray(512))
+
+
 def probe(adapter):
     try:
         adapter.probe(2, 8, at=4)

@@ -1,10 +1,14 @@
 """Faults of the interface in the middle of checkpoints, at every place: each ends within its
 bound, in an error or (where it can be repaired) in success; the checkpoint before is never lost.
 
+    spi_faults.py [nor|sd [FAULT ...]]
+
 The fault comes after k bytes on the bus, for k from the first byte of a checkpoint to the last
 (in steps of a prime), and stays until the checkpoint has ended; then it is taken away, the board
 starts again, and the state is restored.
 """
+
+import sys
 
 import edgeckpt
 import edgeckpt.lease
@@ -93,7 +97,7 @@ SD_FAULTS = {
 
 
 def run(name, fault, size):
-    (begin, end), bound, may_pass = fault
+    (begin, end), bound, may_pass = (NOR_FAULTS if name == "nor" else SD_FAULTS)[fault]
     media = Media(name)
     stage = edgeckpt.CheckpointedStageState(bytearray(size), media.lease())
     n = 0
@@ -138,17 +142,20 @@ def run(name, fault, size):
         durable = got
         if over:
             break
-        k += 97 if size < 1000 else 311
+        k += 3 if fault == "Ctrl-C" and size < 1000 else 97 if size < 1000 else 311
     assert failed or may_pass, "no checkpoint failed"
     counts[name] = counts.get(name, 0) + hits
     return hits, failed, retries
 
 
+print("edgeckpt is at work")
 for name, table in (("nor", NOR_FAULTS), ("sd", SD_FAULTS)):
-    for fault in sorted(table):
+    if sys.argv[1:2] not in ([], [name]):
+        continue
+    for fault in sys.argv[2:] or sorted(table):
         total = 0
         for size in (300, 3000, 6000) if "100" in fault else (300, 3000):
-            hits, failed, retries = run(name, table[fault], size)
+            hits, failed, retries = run(name, fault, size)
             total += retries
             print(
                 "%s, %s, %d bytes: %d places, %d checkpoints failed, %d retries"

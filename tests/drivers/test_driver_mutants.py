@@ -1,0 +1,310 @@
+"""The tests of the drivers bite: each defect below is caught by the test named beside it."""
+
+import sys
+
+import pytest
+from test_drivers import run_script, start_script
+
+from tests.tools.mutant import Mutant
+
+NOR = "drivers/spinor.py"
+INFO = "drivers/sfdp.py"
+SD = "drivers/sdcard.py"
+PORTS = "drivers/adapters.py"
+
+
+def nor(name, old, new, *tests, file=NOR):
+    return Mutant(name, file, old, new, tuple(("nor_basic.py", f"test_{t}") for t in tests))
+
+
+def sd(name, old, new, *tests):
+    return Mutant(name, SD, old, new, tuple(("sd_basic.py", f"test_{t}") for t in tests))
+
+
+def port(name, old, new, *tests):
+    return Mutant(name, PORTS, old, new, tuple(("port_adapters.py", f"test_{t}") for t in tests))
+
+
+MUTANTS = (
+    nor(
+        "the write enable latch is not looked at",
+        "if self.status & (_WEL | _BUSY) == _WEL and self.status != 0xFF:",
+        "if True:",
+        "write_enable_that_is_missed",
+    ),
+    nor(
+        "a program runs across the page",
+        "if len(buf) <= self.page_size - off % self.page_size:",
+        "if True:",
+        "programs_never_cross_a_page",
+    ),
+    nor(
+        "busy is not waited for",
+        """            if not self.status & _BUSY:
+                break
+            if self._late():""",
+        """            if True:
+                break
+            if self._late():""",
+        "programs_never_cross_a_page",
+    ),
+    nor(
+        "the busy wait is far too long",
+        "self._limit = limit + _MARGIN_MS",
+        "self._limit = 50 * limit",
+        "stuck_busy",
+    ),
+    nor(
+        "a command that was not taken passes",
+        "if self.status & _WEL:  # 7.1.2",
+        "if False:  # 7.1.2",
+        "a_command_that_is_not_taken",
+    ),
+    nor(
+        "fail flags are not looked at",
+        "            if flags & mask:\n",
+        "            if False:\n",
+        "failures_that_the_chip_reports",
+    ),
+    nor(
+        "the latch stays set after a failure",
+        "        self._send_one(_WRDI)  # the latch stays set",
+        "        # the latch stays set",
+        "failures_that_the_chip_reports",
+    ),
+    nor(
+        "protection bits are ignored",
+        "if self.status & self._bp and not self._partly:",
+        "if False:",
+        "block_protection",
+    ),
+    nor(
+        "3 address bytes above 16 MiB",
+        "self._command = bytearray(5 if long else 4)",
+        "self._command = bytearray(4)",
+        "addresses_above_16_mib_by_mode",
+    ),
+    nor(
+        "4-byte mode is not proved",
+        "if self.jedec[0] == 0xEF and not self._register(_RDSR3) & _ADS:",
+        "if False:",
+        "no_guess_at_addresses_or_sectors",
+    ),
+    nor(
+        "no wake from deep power-down at the start",
+        """    def _find(self):
+        self._send_one(_RELEASE)
+""",
+        """    def _find(self):
+""",
+        "deep_power_down",
+    ),
+    nor(
+        "an operation from before the start is not waited for",
+        "        self._wait(100, _LONGEST_MS)\n",
+        "        self._busy = False\n",
+        "busy_at_the_start_is_waited_for",
+    ),
+    nor(
+        "a read does not wait for an interrupted erase",
+        """        if self._busy:
+            self._wait(0, self._longest)
+        self._address(self._read_command""",
+        """        self._address(self._read_command""",
+        "an_interrupted_wait_is_finished_by_the_next_call",
+    ),
+    nor(
+        "an interrupted large erase gets the time of a small one",
+        "self._longest = max(self._ms)",
+        "self._longest = self._ms[-1]",
+        "a_large_erase_that_was_interrupted_is_waited_for",
+    ),
+    nor(
+        "large erases are not aligned",
+        "while at % self._sizes[i] or at + self._sizes[i] > end:",
+        "while at + self._sizes[i] > end:",
+        "large_erases",
+    ),
+    nor(
+        "a write of whole blocks does not erase them",
+        "            self._erase_for(n, len(buf))\n",
+        "",
+        "two_arguments_erase_first",
+    ),
+    nor(
+        "the end of the chip is not looked at",
+        "if n < 0 or off < 0 or n * self.erase_size + off + size > self.size:",
+        "if n < 0 or off < 0:",
+        "bounds",
+    ),
+    nor(
+        "longer times of the chip are not believed",
+        "self.erase_ms[size] = max(ms * times, self.erase_ms.get(size, 0))",
+        "pass",
+        "sfdp_without_times_and_with_other_opcodes",
+        file=INFO,
+    ),
+    nor(
+        "a sector map is passed over",
+        "elif h[0] == 0x81 and h[7] == 0xFF:",
+        "elif False:",
+        "no_guess_at_addresses_or_sectors",
+        file=INFO,
+    ),
+    Mutant(
+        "chip select stays low after Ctrl-C",
+        NOR,
+        """            self._spi.write_readinto(self._two, self._got)
+        finally:
+            self._cs(1)
+""",
+        """            self._spi.write_readinto(self._two, self._got)
+            self._cs(1)
+        finally:
+            pass
+""",
+        (("spi_faults.py", "nor", "Ctrl-C"),),
+    ),
+    sd(
+        "CRC16 of what is read is ignored",
+        "if self.crc and crc16(buf, 0, 512) != self._crc_in[0] << 8 | self._crc_in[1]:",
+        "if False:",
+        "crc_errors_are_retried_and_counted",
+    ),
+    sd(
+        "CRC16 of what is written is not sent",
+        "n = crc16(buf, 0, 512) if self.crc else 0xFFFF",
+        "n = 0xFFFF",
+        "kinds_and_response_times",
+    ),
+    sd(
+        "CRC is never switched on",
+        "self.crc = self._try(_CRC_ON_OFF, 1) & ~_IDLE == 0",
+        "self.crc = True",
+        "the_model_checks_crc_as_the_specification_says",
+        "crc_errors_are_retried_and_counted",
+        "kinds_and_response_times",
+    ),
+    sd(
+        "the data response is ignored",
+        "if self.response == _ACCEPTED:",
+        "if True:",
+        "rejected_data",
+    ),
+    sd(
+        "the status after a write is ignored",
+        "        if self.r2:\n",
+        "        if False:\n",
+        "status_after_writes",
+    ),
+    sd(
+        "no stop token",
+        """        self._one[0] = _STOP_TRAN
+        self._spi.write(self._one)
+""",
+        "",
+        "kinds_and_response_times",
+    ),
+    sd(
+        "busy after a block is not waited for",
+        "            self._gap_us = self._settle(self._gap_us)\n",
+        "",
+        "kinds_and_response_times",
+    ),
+    sd(
+        "no limit to busy",
+        "if self._late() and self._byte() != 0xFF:",
+        "if self._diff(self._ticks(), self._since) > 20000:",
+        "timeouts",
+    ),
+    sd(
+        "the initialisation runs at full speed",
+        "self._spi.init(baudrate=_INIT_BAUD, polarity=0, phase=0)",
+        "self._spi.init(baudrate=self._baud, polarity=0, phase=0)",
+        "init_is_slow_and_the_rest_fast",
+    ),
+    sd(
+        "the speed is not raised afterwards",
+        """            self._close()
+        self._spi.init(baudrate=self._baud, polarity=0, phase=0)
+""",
+        """            self._close()
+""",
+        "init_is_slow_and_the_rest_fast",
+    ),
+    sd(
+        "no clocks before the first command",
+        '        self._spi.write(b"\\xff" * 16)  # 6.4.1: 74 clocks, chip select high\n',
+        "",
+        "kinds_and_response_times",
+    ),
+    sd(
+        "byte addresses are forgotten",
+        "        if self._byte_address:\n            # n * 512",
+        "        if False:\n            # n * 512",
+        "kinds_and_response_times",
+    ),
+    sd(
+        "a data error token is taken for silence",
+        "            if b != 0xFF:\n                self._no_block(b)\n",
+        "",
+        "unreadable_sector",
+    ),
+    sd(
+        "another card passes for the same",
+        "if self.cid is not None and self.cid != cid:",
+        "if False:",
+        "another_card",
+    ),
+    sd(
+        "an interrupted operation is not begun anew",
+        "        self.ready = False  # until this operation has come to its end\n",
+        "",
+        "an_interrupted_operation",
+        "removal_at_every_byte",
+    ),
+    port(
+        "+1 is taken for success",
+        "if r is not None and r is not True and (r is False or r != 0):\n            self._failed",
+        "if r is not None and r is not True and (r is False or r < 0):\n            self._failed",
+        "failures_in_use_are_errors",
+    ),
+    port(
+        "nothing has to be proved",
+        "        if not self.trusted:\n",
+        "        if False:\n",
+        "nothing_is_written_before_the_probe",
+    ),
+    port(
+        "the probe does not read back",
+        "            if back != _pattern(size, off):\n",
+        "            if False:\n",
+        "chips_that_say_yes_and_do_not",
+    ),
+    port(
+        "the probe does not look at the erase",
+        "        if not self._blank(n):\n            self._lies",
+        "        if False:\n            self._lies",
+        "chips_that_say_yes_and_do_not",
+        "pyb_flash_that_cannot_erase_is_refused",
+    ),
+    port(
+        "programs that are not whole pages are passed on",
+        "if off % self._page or len(buf) % self._page:",
+        "if False:",
+        "programs_that_the_device_would_spoil",
+    ),
+)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
+def test_mutant_is_caught(mutant: Mutant, tmp_path) -> None:
+    firmware = mutant.build(tmp_path)
+    for words in mutant.caught_by:
+        run_script([sys.executable], *words, timeout=60)  # the module as it is passes
+        done = start_script([sys.executable], *words, timeout=60, firmware=firmware)
+        # A mutant that does not even import proves nothing.
+        assert "edgeckpt is at work" in done.stdout, done.stdout + done.stderr
+        if done.returncode:
+            return
+    raise AssertionError(f"not caught: {mutant.name}")
