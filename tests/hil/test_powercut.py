@@ -12,26 +12,32 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FULL = os.environ.get("EDGECKPT_FULL") == "1"
-# (checkpoints, cuts at most) of the run that everybody makes; the full one cuts at every
-# operation of 12 and more, and 1,000 times on the card.
-SHORT = {"flash": (4, 30), "nor": (1, 9), "sd": (1, 4)}
+HALF = {"flash": 18, "nor": 18, "sd": 6} if FULL else {"flash": 6, "nor": 6, "sd": 6}
+SD_CUTS = 500 if FULL else 100  # of each half
 
 
 @pytest.mark.hil
+@pytest.mark.parametrize("half", [0, 1])
 @pytest.mark.parametrize("medium", ["sd", "nor", "flash"])
 def test_every_operation_cut(
-    pico_firmware: Path, medium: str, record_property: Callable[[str, object], None]
+    pico_firmware: Path, medium: str, half: int, record_property: Callable[[str, object], None]
 ) -> None:
-    checkpoints, cuts = (12 if medium == "sd" else 36, 1000) if FULL else SHORT[medium]
-    command = ["-m", "tests.hil.powercut", medium]
-    command += ["--cuts", str(cuts), "--checkpoints", str(checkpoints)]
+    first = 1 + half * HALF[medium]
+    last = first + HALF[medium] - 1
+    command = ["-m", "tests.hil.powercut", medium, "--first", str(first), "--last", str(last)]
+    command += ["--cuts", str(SD_CUTS)]
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=3600
     )
     print(done.stdout)
-    found = re.search(r"(\d+) cuts, (\d+) states lost", done.stdout)
     replay = f"python {' '.join(command)}\n{done.stdout}{done.stderr}"
     assert done.returncode == 0 and " 0 states lost" in done.stdout, replay
-    assert found is not None
-    counts = {f"{medium}, cuts": int(found[1]), f"{medium}, states lost": int(found[2])}
+    found = re.search(r"(\d+) operations, (\d+) cuts, (\d+) states lost", done.stdout)
+    assert found is not None, replay
+    operations, cuts, lost = map(int, found.groups())
+    if medium == "sd":
+        assert cuts >= SD_CUTS, replay
+    else:  # at least two pages each, and an erase for each second one
+        assert cuts == 3 * operations and operations >= HALF[medium] * 2.5, replay
+    counts = {f"{medium}, cuts": cuts, f"{medium}, states lost": lost}
     record_property("summary", json.dumps({"power cuts on the emulated Pico": counts}))

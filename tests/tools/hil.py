@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--board", default="RPI_PICO", help="its folder below boards/")
     group.addoption("--lease", help="a lease of its board.toml (default: the first)")
     group.addoption("--allow-erase", action="store_true", help="tests may write to that lease")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    # Every lease of the emulated Pico's board.toml; on a real board the one that was chosen.
+    if "medium_lease" in metafunc.fixturenames:
+        option = metafunc.config.getoption
+        leases = [r.name for r in load("RPI_PICO").leases]
+        if option("--port"):
+            leases = [option("--lease") or load(option("--board")).leases[0].name]
+        metafunc.parametrize("medium_lease", leases)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -150,16 +160,32 @@ def stock_firmware() -> Path:
     return made / "firmware.uf2"
 
 
-@pytest.fixture(scope="session")
-def board(request: pytest.FixtureRequest) -> Iterator[Remote]:
-    """The board under test."""
+@pytest.fixture
+def board(request: pytest.FixtureRequest) -> Remote:
+    """The board under test; emulated ones with the chip for the test's `medium_lease`."""
     option = request.config.getoption
     if option("--port"):
-        yield Remote(option("--port"), load(option("--board")), option("--lease"))
-        return
-    emulated = EmulatedPico(request.getfixturevalue("pico_firmware"))
-    yield emulated
-    emulated.close()
+        return Remote(option("--port"), load(option("--board")), option("--lease"))
+    lease = "flash"
+    if "medium_lease" in request.fixturenames:
+        lease = request.getfixturevalue("medium_lease")
+    return request.getfixturevalue("emulated")(lease)
+
+
+@pytest.fixture(scope="session")
+def emulated(request: pytest.FixtureRequest) -> Iterator[Callable[[str], EmulatedPico]]:
+    """Emulated Picos with edgeckpt frozen, one for each lease of board.toml that is asked for."""
+    boards: dict[str, EmulatedPico] = {}
+
+    def get(lease: str) -> EmulatedPico:
+        if lease not in boards:
+            image = request.getfixturevalue("pico_firmware")
+            boards[lease] = EmulatedPico(image, "none" if lease == "flash" else lease, lease)
+        return boards[lease]
+
+    yield get
+    for board in boards.values():
+        board.close()
 
 
 @pytest.fixture
