@@ -186,21 +186,25 @@ NEEDED = ("id", "type", "value", "hex", "result", "result_32bit")
 
 @pytest.mark.parametrize(
     "name, check, least",
-    [("postcard_vectors", "check_vector", 330), ("decode_cases", "check_case", 100)],
+    [("postcard_vectors", "check_vector", 376), ("decode_cases", "check_case", 109)],
 )
 def test_golden_vectors(board: Remote, name: str, check: str, least: int) -> None:
     """The vectors of the Rust crate, both ways, but for those that need double precision."""
     cases = [json.loads(line) for line in (VECTORS / f"{name}.jsonl").read_text().splitlines()]
     exact = [c for c in cases if _exact_in_single(c)]
-    assert len(exact) >= least
+    fit = [c for c in exact if len(c["hex"]) < 16384]  # as text, twice, in the RAM of a Pico
+    assert len(fit) >= least
     board.exec(GOLDEN, timeout=300)
     passed = 0
-    for chunk in _chunks(exact):
+    for chunk in _chunks(fit):
         said = board.exec(f"each({check}, {chunk!r})", timeout=600)
         assert said.strip() == f"ok {len(chunk)}", said
         passed += len(chunk)
-    assert passed == len(exact)
-    print(f"{name}: {passed} on the board; {len(cases) - passed} need double precision")
+    assert passed == len(fit)
+    print(
+        f"{name}: {passed} on the board; {len(cases) - len(exact)} need double precision,"
+        f" {len(exact) - len(fit)} more RAM"
+    )
 
 
 GOLDEN = (
