@@ -11,7 +11,10 @@ cut is a kill -9 in the middle of whatever runs, and the chip keeps what had rea
 
 The supervisor is there for what a terminal does not do as a serial line does: a Ctrl-C must not
 discard the bytes around it, two of them must not end the port (the second SIGINT would), output
-without a reader must not stop the board for good, and the port must outlive a reset.
+without a reader must not stop the board for good, and the port must outlive a reset. It is the
+board's watchdog, too, for what no board has: the unix port raises KeyboardInterrupt from its
+signal handler (MICROPY_ASYNC_KBD_INTR), be the heap locked or not, and may then wait for that
+lock for good.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ CHIP_SIZE = 1 << 20
 _RAW_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 _HOLD = 0.5  # seconds that output waits for a reader before it is dropped, as in TinyUSB
 _BACKLOG = 4096
+_WATCH = 3.0  # seconds after a Ctrl-C in which the board may turn out to wait for its own lock
 _LAG = 0.02  # a ring may be full for so long: the board's process is not always on a core
 
 
@@ -111,6 +115,7 @@ class VirtualBoard:
         self._line = bytearray()  # of a UART: on its way
         self._stalled = 0.0
         self._hold_until = 0.0
+        self._watch = (0.0, 0.0)  # after a Ctrl-C: when to look next, and until when
         self._raw = False  # the REPL is in raw mode
         self._mute = b""  # output is dropped up to this text
         self._tail = b""
@@ -197,6 +202,7 @@ class VirtualBoard:
         self._inner = inner
         self._to_board.clear()
         self._hold_until = 0.0
+        self._watch = (0.0, 0.0)
         self._raw = False
         self._tail = b""
         self.starts += 1
@@ -257,6 +263,8 @@ class VirtualBoard:
                 # Locked: a descriptor closed by a power cut may be another board's by now.
                 with self._lock:
                     self._step(inner, ready, writable)
+                    if self._watch[0] and now >= self._watch[0]:
+                        self._watchdog(now)
             except (OSError, ValueError, termios.error):
                 continue  # the descriptor of a board that has just lost its power
 
@@ -394,6 +402,16 @@ class VirtualBoard:
             time.sleep(0.001)
             return 0
 
+    def _watchdog(self, now: float) -> None:
+        # A process of one thread that waits for a lock waits for itself.
+        self._watch = (now + 0.1, self._watch[1]) if now < self._watch[1] else (0.0, 0.0)
+        try:
+            waits = Path(f"/proc/{self.pid}/wchan").read_text()
+        except OSError:
+            return
+        if "futex" in waits:
+            self.power_cycle()
+
     def _interrupt(self) -> bool:
         """Ctrl-C: SIGINT, if the board has a handler for it at this very moment."""
         with self._lock:
@@ -421,6 +439,7 @@ class VirtualBoard:
         # More input waits until the REPL listens (which clears ISIG, and the terminal's queue),
         # or the program has had its time to go on.
         self._hold_until = time.monotonic() + 0.1
+        self._watch = (self._hold_until + 0.1, self._hold_until + _WATCH)
         while self._to_board[:1] == b"\x03":
             del self._to_board[0]
         return True

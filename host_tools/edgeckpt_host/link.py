@@ -75,12 +75,14 @@ class Link:
         self._tag = 0
         self._asked_again = False
         self._left = b""
+        self._last = b""
 
     # Bytes
 
     def _read(self, timeout: float) -> bytes:
         data = self.stream.read(timeout)
         self.received += len(data)
+        self._last = (self._last + data)[-2:]
         return data
 
     def _write(self, data: bytes) -> None:
@@ -208,7 +210,8 @@ class Link:
             return
         try:
             self.request(wire.BYE, expect=wire.OK, timeout=min(self.timeout, 0.5), retries=1)
-            self._until(b">", 0.5)
+            if self._last != b"\x04>":  # the raw REPL's prompt may have come with the answer
+                self._until(b"\x04>", 0.5)
         except (HostError, AgentError):
             self.take_repl()
         self.repl = False
