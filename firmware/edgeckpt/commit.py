@@ -118,6 +118,7 @@ class SlotWriter:
         ring.sequence += 1
         self.header.stamp(self.data_len, ring.sequence, self.slot, self.crc)
         at = ring.first_block(self.slot)
+        ring.committing(self.slot, self.header.block)
         ring.lease.program(at, 1, self.header.block)
         ring.programs += 1
         ring.lease.sync()

@@ -188,7 +188,8 @@ class BlockLease:
     def wipe(self):
         """Give up all that the lease holds: erase every unit, or overwrite every block with 0xFF.
 
-        The only operation that destroys the newest checkpoint; nothing calls it by itself.
+        The only operation that destroys the newest checkpoint; nothing calls it by itself. One
+        that is cut leaves what it has not come to, older checkpoints or parts of them: repeat it.
         CheckpointFailed `erase`, `program`, `sync`.
         """
         try:

@@ -26,6 +26,7 @@ _FULL_SCAN = const(64)  # rings up to this many slots are read whole
 _WITNESSES = const(3)  # neighbours that must agree before a search turns back
 _AHEAD = const(64)  # how far above the newest a torn header's number is looked for
 _WEAK = const(8)  # cells of the number that may be marginal in a header that can turn valid
+_CONFIRMS = const(3)  # good reads that make a header a commit
 _READS = const(3)  # of one block that fail, before it counts as unreadable
 
 SLACK = const(64)  # bytes an encoder may run past a layout block before it looks
@@ -96,6 +97,8 @@ class SlotRing:
         self.foreign = None
         self.odd = None
         self._odd_sequence = -1
+        self.pending = -1  # slot whose header was programmed, with an outcome that is not known
+        self._proof = None  # and what it was programmed with
         self._group = self.groups - 1  # the group touched last
         self._home = self._group  # the group of the last commit
         self._next = 0  # next slot of the virgin range
@@ -428,6 +431,8 @@ class SlotRing:
 
     def prepare(self):
         """See that an erased slot stands ready, so that the next checkpoint only programs."""
+        if self.pending >= 0:
+            self._settle()
         if self._next < self._limit:
             return
         if self.newest < 0 and (self.foreign is not None or self.odd is not None):
@@ -465,10 +470,29 @@ class SlotRing:
             group = self._after(group)
         return group
 
+    def committing(self, slot, block):
+        """The header of `slot` is about to be programmed with `block`; its data is proved."""
+        self.pending = slot
+        self._proof = block
+
     def committed(self, slot):
         """`slot` holds the newest checkpoint now."""
+        self.pending = -1
         self.newest = slot
         self._home = slot // self.per_group
+
+    def _settle(self):
+        # A header that landed in spite of an error is a commit, as it would be after a restart:
+        # an erase of its unit that is cut would leave a newest one without its data.
+        slot = self.pending
+        self.pending = -1
+        i = 0
+        while i < _CONFIRMS:
+            self.lease.read(self.first_block(slot), 1, self.block)
+            if self.block != self._proof:
+                return
+            i += 1
+        self.committed(slot)
 
     def _after(self, group):
         group += 1

@@ -338,6 +338,45 @@ def test_a_lease_that_was_moved_by_a_unit_is_refused():
     assert bytes(d.data) == before
 
 
+class Forgetful(Nor):
+    """An erase that is cut: it raises, and the first page of the unit is as it was."""
+
+    cut = False
+
+    def _erase(self, at):
+        head = bytes(self.data[at : at + 256])
+        super()._erase(at)
+        if self.cut:
+            self.data[at : at + 256] = head
+            raise OSError(5)
+
+
+def test_a_header_that_landed_in_spite_of_an_error_is_not_erased_as_if_it_had_not():
+    for units, size in ((2, 3000), (4, 6000), (3, 3000)):
+        for prepares in (False, True):
+            d = Forgetful(units)
+            stage = CheckpointedStageState(bytearray(size), lease_on(d, 0, units))
+            stage.checkpoint()
+            for n in range(2, 2 + stage.ring.groups):
+                # Operations: erases, sync, data, sync, header, and the sync that fails.
+                stage.prepare()
+                stage.state[0] = n
+                d.ops = 0
+                pages = -(-size // 4096) if size > 3840 else 1
+                d.fail_at = 1 + pages + (size % 256 > 0) + 2
+                raises(CheckpointFailed, "sync", stage.checkpoint)
+                d.fail_at = 0
+            d.cut = True
+            raises(CheckpointFailed, "erase", stage.prepare if prepares else stage.checkpoint)
+            end(stage)
+            assert restored_at(d, units)[0] == n
+
+
+def restored_at(d, units):
+    stage = CheckpointedStageState.restore(lease_on(d, 0, units))
+    return restored_of(stage)
+
+
 def test_the_last_numbers_with_a_torn_header_beside():
     # The number after those that a torn header may carry must not be past the last one.
     d = Nor(8)
