@@ -55,16 +55,20 @@ class Dice:
         self._key = str(seed).encode()
         self._count = 0
         self._pool = b""
+        self._at = 0
 
     def _bytes(self, n):
-        if len(self._pool) < n:
-            parts = [self._pool]
-            for _ in range((n - len(self._pool) + 31) // 32):
+        end = self._at + n
+        if end > len(self._pool):
+            parts = [self._pool[self._at :]]
+            for _ in range((end - len(self._pool) + 31) // 32):
                 self._count += 1
                 parts.append(sha256(self._key + b"/%d" % self._count).digest())
             self._pool = b"".join(parts)
-        out = self._pool[:n]
-        self._pool = self._pool[n:]
+            self._at = 0
+            end = n
+        out = self._pool[self._at : end]
+        self._at = end
         return out
 
     def below(self, n):

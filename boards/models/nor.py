@@ -139,7 +139,9 @@ class NorChip:
             self._ns %= 1000
         if self.faults is not None:
             return self.faults.read(self, at, buf)
-        return self.load(at, buf)
+        if self.weak:
+            return self.load(at, buf)
+        buf[:] = self.view[at : at + size]
 
     def writeblocks(self, n, buf, off=None):
         if self.dead:

@@ -121,6 +121,8 @@ class SlotRing:
         if not self._read(self.first_block(slot)):
             self.unreadable += 1
             return None
+        if blank(self.buf, self.lease.block_size):
+            return None
         h = header.parse(self.block, self.magic, self.version)
         if self._is_torn(h):
             self.torn = True
@@ -159,10 +161,7 @@ class SlotRing:
         return error is None
 
     def _is_torn(self, h):
-        if h is None:
-            if blank(self.buf, self.lease.block_size):
-                return False
-        elif h.kind == header.VALID:
+        if h is not None and h.kind == header.VALID:
             return False
         return header.cut_short(self.buf, self.lease, self.magic, self.version)
 

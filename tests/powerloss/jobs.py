@@ -28,18 +28,19 @@ def jobs(full: bool) -> list[Job]:
         found.append((on, tuple(map(str, words))))
 
     for history in range(1, 41 if full else 5):
+        small_ints = "micropython32" if history % 2 else "micropython"  # of 31 bits, of 63
         for name in SMALL:
             add("cpython", "single", name, history, 16)
-            add("micropython", "single", name, history, 2)
+            add(small_ints, "single", name, history, 2)
         for name in CODEC:
             add("cpython", "single", name, history, 1)
-            add("micropython", "single", name, history, 1)
+            add(small_ints, "single", name, history, 1)
         add("cpython", "single", "3x8", history, 4)
         add("cpython", "single", "2by2", history, 1)
-        add("micropython", "single", "3x8", history, 1)
+        add(small_ints, "single", "3x8", history, 1)
         for name in SECTORS:
             add("cpython", "single", name, history, 20)
-            add("micropython", "single", name, history, 2)
+            add(small_ints, "single", name, history, 2)
         for name in ("3x2", "3x4", "3x8", *SECTORS):
             add("cpython", "damage", name, history, 10)
     for history in range(1, 11 if full else 2):
@@ -51,12 +52,13 @@ def jobs(full: bool) -> list[Job]:
                 add("cpython", "pair", name, history, part, parts)
     for name in CODEC:
         add("cpython", "chain", name, 1, 10, 300)
-        add("micropython", "chain", name, 1, 5, 300)
-        add("micropython", "cache", name, 1, 60)
+        add("micropython32", "chain", name, 1, 5, 300)
+        add("micropython32", "cache", name, 1, 60)
     for name in (*SMALL, *SECTORS):
         for seed in range(1, 11 if full else 2):
             add("cpython", "chain", name, seed, 135, 300)
-            add("micropython", "chain", name, seed, 12, 300)
+            add("micropython", "chain", name, seed, 6, 300)
+            add("micropython32", "chain", name, seed + 100, 6, 300)
             add("cpython", "cache", name, seed, 1200)
             add("micropython", "cache", name, seed, 60)
     return found

@@ -1,4 +1,4 @@
-"""Both interpreters, as processes: the device scripts below `device/` run on each."""
+"""The interpreters, as processes: the device scripts below `device/` run on each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = HERE.parents[1]
 DEVICE = HERE / "device"
 FIRMWARE = ROOT / "firmware"
 FULL = os.environ.get("EDGECKPT_FULL") == "1"
-INTERPRETERS = ("cpython", "micropython")
+INTERPRETERS = ("cpython", "micropython", "micropython32")
 
 
 def command(interpreter: str, script: str, *args: object, heap: str = "64M") -> list[str]:
@@ -20,7 +20,13 @@ def command(interpreter: str, script: str, *args: object, heap: str = "64M") -> 
     words = [str(DEVICE / f"{script}.py"), *map(str, args)]
     if interpreter == "cpython":
         return [sys.executable, *words]
-    return [str(Path(sys.executable).with_name("micropython")), "-X", f"heapsize={heap}", *words]
+    if interpreter == "micropython32":
+        from boards.tools.micropython import build_unix32
+
+        binary = build_unix32()
+    else:
+        binary = Path(sys.executable).with_name("micropython")
+    return [str(binary), "-X", f"heapsize={heap}", *words]
 
 
 def environment(firmware: Path = FIRMWARE) -> dict[str, str]:

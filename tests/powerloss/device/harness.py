@@ -10,7 +10,7 @@ States are buffers that tell their number and that no mixture of two of them, no
 can equal.
 """
 
-from edgeckpt import BlockLease, CheckpointedStageState, CheckpointFailed, RestoreFailed
+from edgeckpt import BlockLease, CheckpointedStageState, CheckpointFailed, RestoreFailed, codec
 from edgeckpt.lease import live
 
 from boards.models.faults import (
@@ -152,7 +152,10 @@ class CodecGeometry(Geometry):
         return self._numbers.get(tuple(state))
 
     def open_new(self, lease, n):
-        return CheckpointedStageState(list(self.state(n)), lease, self.schema)
+        stage = CheckpointedStageState(list(self.state(n)), lease, self.schema)
+        # Compiled once, as boards with frozen schemas have it: it is the restart that is tried.
+        codec.known[self.schema] = (stage._codec.tree, stage._codec._generated)
+        return stage
 
 
 class SectorGeometry(Geometry):

@@ -14,6 +14,7 @@ The last line of the output is JSON: `cases` (fault model -> count) and `failure
 import json
 import sys
 
+import edgeckpt  # noqa: F401  before harness: from in there too deep for a 32-bit stack
 from harness import (
     GEOMETRIES,
     MARGINAL,
