@@ -163,9 +163,12 @@ class SectorCut:
         if disk.ops != self.op:
             disk.store(n, data)
             return
-        self.done = "sector %d %s" % (n, self.mode)
-        cut_sector(disk, n, data, self.mode, self.dice)
+        self.done = self._tear(disk, n, data)
         disk.power_off()
+
+    def _tear(self, disk, n, data):
+        cut_sector(disk, n, data, self.mode, self.dice)
+        return "sector %d %s" % (n, self.mode)
 
 
 # What of the writes since the last sync is on the medium when a volatile cache loses power

@@ -12,7 +12,7 @@ on MicroPython and CPython; `clock` needs an attribute `us` only.
 """
 
 from .faults import Dice
-from .ram import SectorDisk, cut_sector
+from .ram import SectorCut, SectorDisk, cut_sector
 
 try:
     from binascii import crc_hqx
@@ -21,13 +21,10 @@ try:
         return crc_hqx(bytes(data), 0)
 
 except ImportError:
-    try:
-        from edgeckpt.drivers import fast as _loops
-    except (ImportError, SyntaxError, ValueError, NameError, AttributeError):
-        from edgeckpt.drivers import plain as _loops
+    from edgeckpt.drivers import loops
 
     def crc16(data):
-        return _loops.crc16(data, 0, len(data))
+        return loops.crc16(data, 0, len(data))
 
 
 IDLE = 0x01  # R1, 7.3.2.1
@@ -538,27 +535,20 @@ class SDCardModel:
             self._write = -1
 
 
-class RunCut:
+class RunCut(SectorCut):
     """Cuts the power in the write of sector number `op`; of the multi-block write it was part
     of, the sectors before it were only in the card's buffer: each is there or not."""
 
     def __init__(self, card, op, mode, dice):
+        super().__init__(op, mode, dice)
         self.card = card
-        self.op = op
-        self.mode = mode
-        self.dice = dice
-        self.done = None
 
-    def write(self, disk, n, data):
-        if disk.ops != self.op:
-            disk.store(n, data)
-            return
-        self.done = "sector %d of a run, %s" % (n, self.mode)
+    def _tear(self, disk, n, data):
         for lba, old in self.card.run[:-1]:
             if self.dice.below(2):
                 disk.store(lba, old)
         cut_sector(disk, n, data, self.mode, self.dice)
-        disk.power_off()
+        return "sector %d of a run, %s" % (n, self.mode)
 
 
 _IN_IDLE = ("_cmd0", "_cmd8", "_cmd55", "_cmd58", "_cmd59", "_acmd41")

@@ -43,9 +43,11 @@ GROUPS = {
     ).split(),
     "codec": "codec columns generate schema tree".split(),
     "SPI NOR driver": (
-        "drivers/__init__ drivers/fast drivers/plain drivers/sfdp drivers/spinor"
+        "drivers/__init__ drivers/fast drivers/loops drivers/plain drivers/sfdp drivers/spinor"
     ).split(),
-    "SD card driver": "drivers/__init__ drivers/fast drivers/plain drivers/sdcard".split(),
+    "SD card driver": (
+        "drivers/__init__ drivers/fast drivers/loops drivers/plain drivers/sdcard"
+    ).split(),
     "agent": "agent wire".split(),
 }
 

@@ -10,11 +10,7 @@ Sources: section numbers are those of the SD Physical Layer Simplified Specifica
 """
 
 from ..port import const
-
-try:
-    from .fast import copy, crc7, crc16, place
-except (ImportError, SyntaxError, ValueError, NameError, AttributeError):
-    from .plain import copy, crc7, crc16, place
+from .loops import copy, crc7, crc16, place
 
 _EIO = const(5)
 _ENODEV = const(19)

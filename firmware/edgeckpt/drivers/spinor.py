@@ -11,12 +11,8 @@ what vendors do otherwise are from sfdp.py.
 """
 
 from ..port import const
+from .loops import copy, overlay
 from .sfdp import ALWAYS, LATCH_ENTER, NO_WAY, Chip, hex_id
-
-try:
-    from .fast import copy, overlay
-except (ImportError, SyntaxError, ValueError, NameError, AttributeError):
-    from .plain import copy, overlay
 
 _EPERM = const(1)
 _EIO = const(5)

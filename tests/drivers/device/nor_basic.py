@@ -136,6 +136,22 @@ def test_two_arguments_erase_first():
     rig.fails(EINVAL, d.writeblocks, 5, bytearray(4095))
 
 
+def interrupted(d, call, *args):
+    """The call, with a Ctrl-C in its first wait."""
+    sleep = d._sleep
+
+    def interrupt(us):
+        d._sleep = sleep
+        raise KeyboardInterrupt
+
+    d._sleep = interrupt
+    try:
+        call(*args)
+        raise AssertionError("no KeyboardInterrupt")
+    except KeyboardInterrupt:
+        pass
+
+
 def test_large_erases():
     r = rig.nor(1 << 20)
     d = r.start()
@@ -179,18 +195,7 @@ def test_large_slots():
 def test_a_large_erase_that_was_interrupted_is_waited_for():
     r = rig.nor(1 << 20, times=(700, 100_000, 800_000, 1_500_000, 1))
     d = r.start()
-    sleep = d._sleep
-
-    def interrupt(us):
-        d._sleep = sleep
-        raise KeyboardInterrupt
-
-    d._sleep = interrupt
-    try:
-        d.erase_range(0, 16)
-        raise AssertionError("no KeyboardInterrupt")
-    except KeyboardInterrupt:
-        pass
+    interrupted(d, d.erase_range, 0, 16)
     assert r.chip.busy()
     d.writeblocks(20, bytearray(256), 0)  # longer than an erase of 4 KiB may take
     assert r.array.erases == 16 and not d.timeouts
@@ -383,18 +388,7 @@ def test_deep_power_down():
 def test_an_interrupted_wait_is_finished_by_the_next_call():
     r = rig.nor()
     d = r.start()
-    sleep = d._sleep
-
-    def interrupt(us):
-        d._sleep = sleep
-        raise KeyboardInterrupt
-
-    d._sleep = interrupt
-    try:
-        d.ioctl(6, 0)
-        raise AssertionError("no KeyboardInterrupt")
-    except KeyboardInterrupt:
-        pass
+    interrupted(d, d.ioctl, 6, 0)
     assert r.chip.busy() and r.cs.level == 1
     back = bytearray(16)
     d.readblocks(0, back, 0)  # would read nothing from a busy chip
@@ -409,23 +403,7 @@ def test_littlefs_and_fat():
 
     for fs in (os.VfsLfs2, os.VfsFat):
         r = rig.nor(1 << 18)
-        d = r.start()
-        fs.mkfs(d)
-        os.mount(d, "/nor")
-        for i in range(30):
-            with open("/nor/file%d" % (i % 6), "wb") as f:
-                f.write(rig.pattern(i * 97, i))
-        os.rename("/nor/file1", "/nor/other")
-        os.remove("/nor/file2")
-        os.mkdir("/nor/dir")
-        os.rename("/nor/file3", "/nor/dir/moved")
-        os.umount("/nor")
-        os.mount(r.restart(), "/nor")
-        assert sorted(os.listdir("/nor")) == ["dir", "file0", "file4", "file5", "other"]
-        for name, i in (("other", 25), ("dir/moved", 27), ("file5", 29)):
-            with open("/nor/" + name, "rb") as f:
-                assert f.read() == rig.pattern(i * 97, i), name
-        os.umount("/nor")
+        rig.file_cycle(r, fs, "/nor")
         assert not r.chip.refused and not r.array.violations, r.chip.refused
 
 

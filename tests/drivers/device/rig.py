@@ -67,6 +67,30 @@ def fails(code, call, *args, **options):
     raise AssertionError("nothing raised, expected OSError %d" % code)
 
 
+def file_cycle(r, fs, path):
+    """Create, write, rename, remove, make a directory, mount anew, read: file system `fs` on the
+    chip of rig `r`. MicroPython only."""
+    import os
+
+    device = r.start()
+    fs.mkfs(device)
+    os.mount(device, path)
+    for i in range(30):
+        with open("%s/file%d" % (path, i % 6), "wb") as f:
+            f.write(pattern(i * 97, i))
+    os.rename(path + "/file1", path + "/other")
+    os.remove(path + "/file2")
+    os.mkdir(path + "/dir")
+    os.rename(path + "/file3", path + "/dir/moved")
+    os.umount(path)
+    os.mount(r.restart(), path)
+    assert sorted(os.listdir(path)) == ["dir", "file0", "file4", "file5", "other"]
+    for name, i in (("other", 25), ("dir/moved", 27), ("file5", 29)):
+        with open(path + "/" + name, "rb") as f:
+            assert f.read() == pattern(i * 97, i), name
+    os.umount(path)
+
+
 def run(names):
     """Run every function of the dict `names` that starts with test_, or those that the command
     line names."""

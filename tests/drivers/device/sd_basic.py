@@ -302,23 +302,7 @@ def test_fat():
     import os
 
     r = rig.sd()
-    d = r.start()
-    os.VfsFat.mkfs(d)
-    os.mount(d, "/sd")
-    for i in range(30):
-        with open("/sd/file%d" % (i % 6), "wb") as f:
-            f.write(rig.pattern(i * 97, i))
-    os.rename("/sd/file1", "/sd/other")
-    os.remove("/sd/file2")
-    os.mkdir("/sd/dir")
-    os.rename("/sd/file3", "/sd/dir/moved")
-    os.umount("/sd")
-    os.mount(r.restart(), "/sd")
-    assert sorted(os.listdir("/sd")) == ["dir", "file0", "file4", "file5", "other"]
-    for name, i in (("other", 25), ("dir/moved", 27), ("file5", 29)):
-        with open("/sd/" + name, "rb") as f:
-            assert f.read() == rig.pattern(i * 97, i), name
-    os.umount("/sd")
+    rig.file_cycle(r, os.VfsFat, "/sd")
     assert quiet(r), r.chip.refused
 
 

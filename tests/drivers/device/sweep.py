@@ -136,15 +136,12 @@ class Near(ram.SectorCut):
         self.first = medium.START
         self.count = medium.COUNT
 
-    def write(self, disk, n, data):
-        if disk.ops == self.op:
-            other = self.first + self.dice.below(self.count)
-            if other != n:
-                ram.cut_sector(disk, other, b"", self.mode[10:], self.dice)
-            self.done = "sector %d %s" % (n, self.mode)
-            ram.cut_sector(disk, n, data, self.dice.pick(("none", "mixed", "all")), self.dice)
-            disk.power_off()
-        disk.store(n, data)
+    def _tear(self, disk, n, data):
+        other = self.first + self.dice.below(self.count)
+        if other != n:
+            ram.cut_sector(disk, other, b"", self.mode[10:], self.dice)
+        ram.cut_sector(disk, n, data, self.dice.pick(("none", "mixed", "all")), self.dice)
+        return "sector %d %s" % (n, self.mode)
 
 
 class Port:
