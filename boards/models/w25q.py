@@ -48,7 +48,7 @@ class W25Q:
     jedec: the three bytes of 9Fh. sfdp: False for a chip without tables. family: "winbond",
     "micron" (flag status register 70h), "macronix" (security register 2Bh), "spansion" (error
     bits in status register 1), for the ways of telling a failed operation.
-    four_only: a chip that knows 4 address bytes only.
+    four_only: a chip that knows 4 address bytes only. sector: bytes that 20h erases.
     times: microseconds of a page program, a 4, 32, 64 KiB erase, a status write (9.6, typical).
 
     Attributes for tests, besides those of `array`: `refused`: commands that the chip ignored,
@@ -67,6 +67,7 @@ class W25Q:
         family="winbond",
         times=(700, 45_000, 120_000, 150_000, 10_000),
         four_only=False,
+        sector=SECTOR,
     ):
         self.size = size
         self.clock = clock
@@ -79,8 +80,9 @@ class W25Q:
         self.family = family
         self.times = times
         self.four_only = four_only
+        self.sector = sector
         if sfdp is True:
-            sfdp = sfdp_tables(size, times, four_only=four_only)
+            sfdp = sfdp_tables(size, times, four_only=four_only, sector=sector)
         self.sfdp = sfdp or b""
         self.nonvolatile = [0, 0, 0x60]  # DRV 7.1.12: 25 %
         self.refused = []
@@ -310,7 +312,8 @@ class W25Q:
             if self._need or n:
                 self._refuse("%02X with %d bytes too many or few" % (op, n or -self._need))
             else:
-                self._erase(self._addr, _ERASE[op])
+                size = _ERASE[op]
+                self._erase(self._addr, size if size > SECTOR else self.sector)
         elif op in (0xC7, 0x60):  # 8.2.18
             if n == 0:
                 self._erase(0, self.size)
@@ -458,7 +461,15 @@ def _times_field(us, units):
 
 
 def sfdp_tables(
-    size, times, *, opcodes=(0x20, 0x52, 0xD8), page=PAGE, dwords=16, multiple=8, four_only=False
+    size,
+    times,
+    *,
+    opcodes=(0x20, 0x52, 0xD8),
+    page=PAGE,
+    dwords=16,
+    multiple=8,
+    four_only=False,
+    sector=SECTOR,
 ):
     """SFDP header, basic flash parameter table, and for chips above 16 MiB the 4-byte table.
 
@@ -466,10 +477,11 @@ def sfdp_tables(
     time, even. dwords: 9 for the first edition of JESD216. Layout: JESD216B.
     """
     big = size > 1 << 24
-    sizes = (12, 15, 16)
+    sizes = (_log2(sector), 15, 16)
     d = [0xFFFFFFFF] * dwords
     four = 2 if four_only else 1 if big else 0
-    d[0] = 0xFFF00000 | 0xE0 | four << 17 | opcodes[0] << 8 | (1 if opcodes[0] else 3) | 4
+    small = opcodes[0] if sector == SECTOR else 0
+    d[0] = 0xFFF00000 | 0xE0 | four << 17 | (small or 0xFF) << 8 | (1 if small else 3) | 4
     bits = size * 8
     d[1] = bits - 1 if bits <= 1 << 31 else 1 << 31 | _log2(bits)
     have = [i for i in range(3) if opcodes[i]]

@@ -55,7 +55,8 @@ def test_faults_of_the_interface(mpy64: list[str]) -> None:
 
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
 @pytest.mark.parametrize(
-    "script", ["leases.py", "observers.py", "raising.py", "restoring.py", "layout.py"]
+    "script",
+    ["leases.py", "observers.py", "raising.py", "restoring.py", "layout.py", "long_rings.py"],
 )
 def test_core_suite_over_the_drivers(request: pytest.FixtureRequest, script: str, on: str) -> None:
     core = ROOT / "tests" / "core" / "device"

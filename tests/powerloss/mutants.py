@@ -14,13 +14,15 @@ DAMAGE = ("sweep", "damage", "3x2", "1", "20")
 SECTORS = ("sweep", "chain", "sd2", "1", "40", "100")
 ANSWERS = ("lies", "answers", "3x2")
 SILENT = ("lies", "silent", "3x2")
+SILENT3 = ("lies", "silent", "3by3")
+ANSWERS3 = ("lies", "answers", "3by3")
 CELLS = ("lies", "cells", "3x2", "1", "20")
 PAIRS = ("sweep", "pair", "5x1", "1", "0", "1")
 FLIPS = ("leases", "flips", "3x2")
 MUTATED = ("leases", "mutated", "3x2", "1", "3000")
 # The whole set passes on the module as it is.
 BATTERY = (SINGLE, SLOTS, CHAIN, CHAIN4, TWO, CACHE, DAMAGE, SECTORS, ANSWERS, SILENT, CELLS)
-BATTERY += (PAIRS, FLIPS, MUTATED)
+BATTERY += (PAIRS, FLIPS, MUTATED, SILENT3, ANSWERS3)
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -136,6 +138,13 @@ MUTANTS: tuple[Mutant, ...] = (
         """            self.lease.sync()
 """,
         (ANSWERS, CELLS),
+    ),
+    Mutant(
+        "of a slot of several units one is read back after the erase",
+        "slots.py",
+        "        end = at + self._group_blocks\n",
+        "        end = at + self.lease.unit_blocks\n",
+        (SILENT3, ANSWERS3),
     ),
     Mutant(
         "answers of the device are not looked at",

@@ -13,16 +13,14 @@ from boards.models.w25q import W25Q
 
 
 class Nor(Failing):
-    """`units` erase units of 4096 bytes at the start of a larger chip."""
+    """`units` erase units at the start of a larger chip, by its SFDP tables of `unit` bytes."""
 
     def __init__(self, units, unit=4096):
-        if unit != 4096:
-            raise ValueError("a W25Q erases 4096 bytes, not %d" % unit)
         super().__init__()
-        array = NorChip(units * unit)
+        array = NorChip(units * unit, unit, min(256, unit))
         clock = Clock()
         bus = SPI(clock)
-        chip = W25Q(1 << 16, clock, array=array, base=0)
+        chip = W25Q(1 << 16, clock, array=array, base=0, sector=unit)
         self.driver = SPINor(bus, Pin(bus, chip), clock=clock)
         self.units = units
         self.data = array.data
