@@ -4,6 +4,7 @@ What needs a blank file system or another firmware (installing) is in test_insta
 """
 
 import json
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.tools.hil import Remote
 
 pytestmark = pytest.mark.hil
 VECTORS = Path(__file__).parents[1] / "vectors"
+FULL = os.environ.get("EDGECKPT_FULL") == "1"
 CODEC = Path(__file__).parents[1] / "codec" / "device"
 SCHEMA = "{boots:u32,total:u64,gains:[f32;2],mode:enum{Idle,Run(u8)}}"
 
@@ -186,13 +188,16 @@ NEEDED = ("id", "type", "value", "hex", "result", "result_32bit")
 
 @pytest.mark.parametrize(
     "name, check, least",
-    [("postcard_vectors", "check_vector", 376), ("decode_cases", "check_case", 109)],
+    [("postcard_vectors", "check_vector", 365), ("decode_cases", "check_case", 106)],
 )
 def test_golden_vectors(board: Remote, name: str, check: str, least: int) -> None:
     """The vectors of the Rust crate, both ways, but for those that need double precision."""
     cases = [json.loads(line) for line in (VECTORS / f"{name}.jsonl").read_text().splitlines()]
     exact = [c for c in cases if _exact_in_single(c)]
     fit = [c for c in exact if len(c["hex"]) < 16384]  # as text, twice, in the RAM of a Pico
+    if board.emulated and not FULL:
+        # A dozen take minutes: enums of 300 variants, states of kilobytes.
+        fit = [c for c in fit if len(json.dumps([c["type"], c["hex"]])) < 3000]
     assert len(fit) >= least
     board.exec(GOLDEN, timeout=300)
     passed = 0
@@ -203,7 +208,7 @@ def test_golden_vectors(board: Remote, name: str, check: str, least: int) -> Non
     assert passed == len(fit)
     print(
         f"{name}: {passed} on the board; {len(cases) - len(exact)} need double precision,"
-        f" {len(exact) - len(fit)} more RAM"
+        f" {len(exact) - len(fit)} more RAM, or the long run"
     )
 
 

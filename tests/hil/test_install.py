@@ -3,6 +3,8 @@
 import functools
 import http.server
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from boards.tools import mpy
-from tests.tools.hil import EmulatedPico
+from tests.tools.hil import ROOT, EmulatedPico
 
 pytestmark = pytest.mark.hil
 SUITE = """
@@ -40,17 +42,13 @@ def works(board: EmulatedPico, file: str) -> None:
     assert said.split(maxsplit=3) == [file, "2", "2", "[1, 2, 3]\n"], said
 
 
-if os.environ.get("EDGECKPT_FULL") == "1":  # minutes each; tests/host installs on a virtual board
-
-    def test_edgeckpt_install(bare: EmulatedPico) -> None:
-        bare.tool("edgeckpt", "install", "--port", bare.port, "--timeout", 10)
-        works(bare, "/lib/edgeckpt/__init__.mpy")
-
-    def test_mip_install_from_a_served_folder(bare: EmulatedPico, tmp_path: Path) -> None:
-        _mip_install(bare, tmp_path)
+def test_edgeckpt_install(bare: EmulatedPico) -> None:
+    bare.tool("edgeckpt", "install", "--port", bare.port, "--timeout", 10)
+    works(bare, "/lib/edgeckpt/__init__.mpy")
 
 
-def _mip_install(bare: EmulatedPico, tmp_path: Path) -> None:
+def test_mip_install_from_a_served_folder(bare: EmulatedPico, tmp_path: Path) -> None:
+    """The board then passes the suite, as a board in the hand does: by its port."""
     mpy.compile_for("armv6m", tmp_path / "armv6m")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -61,3 +59,24 @@ def _mip_install(bare: EmulatedPico, tmp_path: Path) -> None:
         finally:
             server.shutdown()
     works(bare, "/lib/edgeckpt/__init__.mpy")
+    reads_only = suite(bare)
+    assert "failed" not in reads_only and "NOT TESTED: give --allow-erase" in reads_only
+    assert "skipped" not in suite(bare, "--allow-erase")
+
+
+def suite(board: EmulatedPico, *options: str) -> str:
+    """Run test_board.py on the board, as on one in the hand; what pytest printed."""
+    command = [sys.executable, "-m", "pytest", "-m", "hil", "-rs", "-p", "no:cacheprovider"]
+    command += ["--port", board.port, "--board", "RPI_PICO", *options, "tests/hil/test_board.py"]
+    if os.environ.get("EDGECKPT_FULL") != "1":
+        command += ["-k", "not golden"]  # minutes; the frozen module has them in test_board.py
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "CI"},  # where skips are failures
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
