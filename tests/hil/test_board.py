@@ -7,11 +7,12 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.tools import sizes
 from tests.tools.hil import Remote
 
 pytestmark = pytest.mark.hil
@@ -228,6 +229,20 @@ def each(check, texts):
     print("ok", len(texts))
 """
 )
+
+
+def test_buffers_are_as_the_readme_says(board: Remote, medium_lease: str) -> None:
+    column = 1 if board.lease.erase_unit else 2
+    rows = {row[0].strip("`"): int(row[column] or 0) for row in sizes.told("bytes of buffer")}
+    setup = " ".join((*board.lease.setup, board.lease.device))
+    for driver in ("SPINor", "SDCard"):
+        if driver not in setup:
+            rows = {name: size for name, size in rows.items() if not name.startswith(driver)}
+    assert sizes.buffers(board) == rows
+
+
+def test_ram_after_import_is_as_the_readme_says(emulated: Callable[[str], Remote]) -> None:
+    sizes.check_ram(emulated("flash"), "Pico, frozen")
 
 
 def test_benchmark(writable: Remote) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from boards.tools import mpy
+from tests.tools import sizes
 from tests.tools.hil import ROOT, EmulatedPico
 
 pytestmark = pytest.mark.hil
+FULL = os.environ.get("EDGECKPT_FULL") == "1"
 SUITE = """
 stage = edgeckpt.CheckpointedStageState({"n": 1, "s": [1, 2, 3]}, lease, "{n:u32,s:Vec<u8>}")
 stage.checkpoint()
@@ -59,6 +61,7 @@ def test_mip_install_from_a_served_folder(bare: EmulatedPico, tmp_path: Path) ->
         finally:
             server.shutdown()
     works(bare, "/lib/edgeckpt/__init__.mpy")
+    sizes.check_ram(bare, "Pico, .mpy files")
     reads_only = suite(bare)
     assert "failed" not in reads_only and "NOT TESTED: give --allow-erase" in reads_only
     assert "skipped" not in suite(bare, "--allow-erase")
@@ -66,9 +69,20 @@ def test_mip_install_from_a_served_folder(bare: EmulatedPico, tmp_path: Path) ->
 
 def suite(board: EmulatedPico, *options: str) -> str:
     """The suite on the board, as docs/manual.md says for one in the hand; what pytest printed."""
-    command = [sys.executable, "-m", "pytest", "-m", "hil", "-rs", "-p", "no:cacheprovider"]
-    command += ["--port", board.port, "--board", "RPI_PICO", *options]
-    if os.environ.get("EDGECKPT_FULL") != "1":
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "hil",
+        "-rs",
+        "-v",
+        "--durations=5",
+        "-p",
+        "no:cacheprovider",
+    ]
+    command += [f"--port={board.port}", "--board", "RPI_PICO", *options]
+    if not FULL:
         command += ["-k", "not golden"]  # minutes; the frozen module has them in test_board.py
     done = subprocess.run(
         command,
@@ -76,7 +90,8 @@ def suite(board: EmulatedPico, *options: str) -> str:
         env={k: v for k, v in os.environ.items() if k != "CI"},  # where skips are failures
         capture_output=True,
         text=True,
-        timeout=1800,
+        timeout=3000 if FULL else 300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
     return done.stdout

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,19 +69,9 @@ class Remote:
 
     def exec(self, source: str, timeout: float = 120) -> str:
         """Run a script without a reset and return its output; AssertionError with a traceback."""
-        from mpremote.transport import TransportError, TransportExecError
-        from mpremote.transport_serial import SerialTransport
+        from mpremote.transport import TransportExecError
 
-        end = time.monotonic() + 10
-        while True:
-            try:
-                transport = SerialTransport(self.port)
-                transport.enter_raw_repl(soft_reset=False)
-                break
-            except TransportError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.2)
+        transport = self._raw_repl()
         try:
             output, errors = transport.exec_raw(source, timeout=timeout)
             transport.exit_raw_repl()
@@ -91,10 +82,28 @@ class Remote:
         assert not errors, errors.decode(errors="replace")
         return output.decode(errors="replace").replace("\r\n", "\n")
 
+    def _raw_repl(self) -> Any:
+        # A mpremote transport in the raw REPL; tried for ten seconds.
+        from mpremote.transport import TransportError
+        from mpremote.transport_serial import SerialTransport
+
+        end = time.monotonic() + 10
+        while True:
+            try:
+                # The timeout bounds single reads: on /dev/pts mpremote blocks in them.
+                transport = SerialTransport(self.port, timeout=10)
+                transport.enter_raw_repl(soft_reset=False)
+                return transport
+            except TransportError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+
     def power_cycle(self) -> None:
         """Lose all RAM. On a real board a hard reset, which is as much as a cable can do."""
-        with contextlib.suppress(Exception):
-            self.exec("import machine, time\ntime.sleep_ms(50)\nmachine.reset()", timeout=2)
+        transport = self._raw_repl()
+        transport.exec_raw_no_follow("import machine, time\ntime.sleep_ms(50)\nmachine.reset()")
+        transport.close()
         time.sleep(2)
 
     def make_lease(self, lease_id: int = 0xED6E, units: int = 4) -> str:

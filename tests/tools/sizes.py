@@ -1,0 +1,72 @@
+"""RAM of the module on a board, measured, and the tables of README.md that tell it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.tools.hil import Remote
+
+README = Path(__file__).parents[2] / "README.md"
+
+# Each step on top of the ones before it.
+_STEPS = ("edgeckpt", "edgeckpt.codec, edgeckpt.generate", "edgeckpt.drivers.spinor")
+_STEPS += ("edgeckpt.agent",)
+_MEASURE = """
+import gc, os, select, struct
+def step():
+    gc.collect()
+    return gc.mem_free()
+step()
+a = b = 0
+"""
+
+# Buffers of 16 bytes and more that an object holds, as "path bytes" lines.
+_WALK = """
+def walk(x, path, seen):
+    if id(x) in seen:
+        return
+    seen[id(x)] = x
+    if isinstance(x, bytearray):
+        if len(x) >= 16:
+            print(path, len(x))
+    elif hasattr(x, "__dict__") and not isinstance(x, type):
+        for k in x.__dict__:
+            walk(x.__dict__[k], type(x).__name__ + "." + k, seen)
+"""
+
+
+def ram_after_import(board: Remote) -> list[int]:
+    """Bytes of heap that each of the four steps takes; the board is power-cycled first."""
+    board.power_cycle()
+    lines = [_MEASURE]
+    for modules in _STEPS:
+        lines += ["a = step()", f"import {modules}", "b = step()", "print(a - b)"]
+    return [int(w) for w in board.exec("\n".join(lines)).split()]
+
+
+def buffers(board: Remote) -> dict[str, int]:
+    """{"Class.attribute": bytes} of a stage with a schema, its device, and an agent."""
+    script = board.make_lease() + _WALK
+    script += "import sys, edgeckpt.agent\n"
+    script += "stage = edgeckpt.CheckpointedStageState({'n': 1}, lease, '{n:u32}')\n"
+    script += "walk(stage, '', {})\nwalk(edgeckpt.agent.Agent(sys.stdin), '', {})\n"
+    found = (line.split() for line in board.exec(script).splitlines())
+    return {name: int(size) for name, size in found}
+
+
+def told(start: str) -> list[list[str]]:
+    """The rows of the table in README.md whose head begins with `start`, cell by cell."""
+    found = re.search(rf"^\| {re.escape(start)} .*?(?=\n\n)", README.read_text(), re.S | re.M)
+    assert found, f"README.md has no table that begins with {start!r}"
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in found.group(0).splitlines()]
+    return rows[2:]
+
+
+def check_ram(board: Remote, row: str) -> None:
+    """The row `row` of the README's table of RAM is true to 3 % (and 64 bytes)."""
+    numbers = {r[0]: [int(n) for n in r[1:]] for r in told("bytes of RAM")}
+    true = ram_after_import(board)
+    assert all(abs(a - b) <= 64 + 0.03 * b for a, b in zip(numbers[row], true)), (
+        f"README.md tells {numbers[row]} bytes of RAM, {row}; now it is {true}"
+    )
