@@ -18,7 +18,8 @@ def step():
     gc.collect()
     return gc.mem_free()
 step()
-a = b = 0
+a = 0
+b = 0
 """
 
 # Buffers of 16 bytes and more that an object holds, as "path bytes" lines.
@@ -37,11 +38,11 @@ def walk(x, path, seen):
 
 
 def ram_after_import(board: Remote) -> list[int]:
-    """Bytes of heap that each of the four steps takes; the board is power-cycled first."""
+    """Bytes of heap in use after each of the four steps; the board is power-cycled first."""
     board.power_cycle()
     lines = [_MEASURE]
     for modules in _STEPS:
-        lines += ["a = step()", f"import {modules}", "b = step()", "print(a - b)"]
+        lines += ["a = step()", f"import {modules}", "b += a - step()", "print(b)"]
     return [int(w) for w in board.exec("\n".join(lines)).split()]
 
 
