@@ -121,7 +121,7 @@ class VirtualBoard:
         self._tail = b""
         self._closing = False
         self._rate = baud / 10
-        self._tick = min(0.001, 16 / self._rate) if baud else 0.001
+        self._tick = min(0.001, max(0.0005, 16 / self._rate)) if baud else 0.001
         self._ring = ring
         self._free = [0.0, 0.0]  # until when the line has carried, to the board and back
         self._busy = [False, False]

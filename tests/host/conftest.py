@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -122,6 +123,17 @@ def board(tmp_path: Path) -> Iterator[Callable[..., VirtualBoard]]:
     yield make
     for b in made:
         b.close()
+
+
+@pytest.fixture
+def others(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[Callable[[int], None]]:
+    """`others(fcntl.LOCK_SH)` by tests that load the machine with many boards, and
+    `others(fcntl.LOCK_EX)` by one that measures a line: not both at once, with pytest -n too."""
+    folder = tmp_path_factory.getbasetemp()
+    with open((folder if worker_id == "master" else folder.parent) / "load.lock", "w") as file:
+        yield lambda how: fcntl.flock(file, how)
 
 
 # A stage with a state that is a buffer of `size` bytes; it makes `count` checkpoints and waits.

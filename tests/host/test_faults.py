@@ -3,6 +3,7 @@ image, no damaged checkpoint, no board without its REPL."""
 
 from __future__ import annotations
 
+import fcntl
 import random
 import time
 from collections import Counter
@@ -40,17 +41,20 @@ class FaultyStream:
             (rng.randrange(2), rng.randrange(rng.choice((200, 4000))), k) for k in kinds
         ]
         self.gone = False
+        self.log: list[tuple[int, bytes, bytes]] = []  # way, what came, what went on
 
     def _pass(self, way: int, data: bytes) -> bytes:
         if self.gone:
             raise HostError("link", f"{self.name}: gone")
         start = self.at[way]
         self.at[way] += len(data)
+        came = data
         for fault in list(self.faults):
             if fault[0] != way or not start <= fault[1] < start + len(data):
                 continue
             self.faults.remove(fault)
             data = self._apply(fault[2], data, fault[1] - start)
+        self.log.append((way, came, data))
         return data
 
     def _apply(self, kind: str, data: bytes, at: int) -> bytes:
@@ -133,11 +137,13 @@ class Rig:
         start = time.monotonic()
         self.console.data = b""
         try:
-            with self._open(FaultyStream(self.board, self.rng, kinds)) as host:
+            stream = FaultyStream(self.board, self.rng, kinds)
+            with self._open(stream) as host:
+                host.hello["frame"] = 512  # as of a board with little RAM: several to a state
                 self.work(host, where)
             self.counts["right"] += 1
         except HostError as e:
-            assert e.cause in CLEAR and str(e), f"{where}: {e.cause}: {e}"
+            assert e.cause in CLEAR and str(e), f"{where}: {e.cause}: {e}\n{stream.log}"
             self.counts[e.cause] += 1
         took = time.monotonic() - start
         self.longest = max(self.longest, took)
@@ -187,7 +193,8 @@ class Rig:
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_fault_sweep(tmp_path: Path, shard: int, request: pytest.FixtureRequest) -> None:
+def test_fault_sweep(tmp_path: Path, shard: int, others: Callable[[int], None]) -> None:
+    others(fcntl.LOCK_SH)
     seed = seed_of(f"test_fault_sweep[{shard}]")
     rigs = [Rig(tmp_path / f"rig{i}", seed * 100 + i) for i in range(BOARDS)]
     with ThreadPoolExecutor(BOARDS) as pool:

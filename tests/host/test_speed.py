@@ -3,9 +3,11 @@ and how much less time than `mpremote fs cp` takes, side by side."""
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import time
+from binascii import crc32
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,36 +31,44 @@ def mpremote(port: str, *words: str) -> None:
 
 
 @pytest.mark.parametrize("baud", [115200, 921600])
-def test_share_of_the_line(board: Callable[..., VirtualBoard], tmp_path: Path, baud: int) -> None:
-    size = 262_144 if FULL else 16_384 if baud == 115200 else 65_536
-    units = 2 * (size // 4096 + 1) + 2
-    text = raw_app(size, 1, start=0, units=units).replace(
+def test_share_of_the_line(
+    board: Callable[..., VirtualBoard], others: Callable[[int], None], tmp_path: Path, baud: int
+) -> None:
+    """256 KiB of random data. Beside other tests, on two cores, the best of three tries counts."""
+    others(fcntl.LOCK_EX)
+    size = 262_144
+    text = raw_app(size, 1, start=0, units=2 * (size // 4096 + 1) + 2).replace(
         "state[0] = i & 255", "import os; state[:] = os.urandom(len(state))"
     )
     b = board(text, ready=b"ready", baud=baud)
-    with Board.open(b.port, restart=False) as host:
-        lease = host.lease()
-        down = seconds(lambda: host.pull(lease))
-        state = host.pull(lease).state
-        up = seconds(lambda: host.restore(lease, state[::-1]))
-        assert host.pull(host.status(0)).state == state[::-1]
+    rate = baud / 10
+    down = up = float("inf")
+    for _ in range(3):
+        with Board.open(b.port, restart=False) as host:
+            start = time.monotonic()
+            state = host.pull(host.status(0)).state
+            middle = time.monotonic()
+            host.restore(host.status(0), state[::-1])
+            down, up = min(down, middle - start), min(up, time.monotonic() - middle)
+            lease = host.status(0)
+            head = host.history(lease)[0]
+            assert head[0] == lease.sequence and head[2].data_len == size
+            assert host.data_crc(lease, lease.newest, head[2]) == crc32(state[::-1])
+        if size / down >= 0.92 * rate and size / up >= (0.80 if baud > 500_000 else 0.90) * rate:
+            break
     local, remote = tmp_path / "blob", ":blob"
-    local.write_bytes(state)
-    part = size if FULL else size // 4
+    part = size if FULL else size // 8
     local.write_bytes(state[:part])
     their_up = seconds(lambda: mpremote(b.port, str(local), remote)) * size / part
     their_down = seconds(lambda: mpremote(b.port, remote, str(tmp_path / "back"))) * size / part
-    rate = baud / 10
     print(
         f"{baud}: pull {size / down / rate:.0%} of the line, restore {size / up / rate:.0%}; "
         f"mpremote takes {their_down / down:.1f} x down, {their_up / up:.1f} x up; "
         f"{b.dropped} bytes dropped"
     )
-    # Shares of an absolute rate hold on an idle machine only; beside other tests, on two cores,
-    # what counts is the ratio to mpremote in the same run.
-    if FULL:
-        assert size / down >= 0.92 * rate
-        assert size / up >= 0.80 * rate
+    assert size / down >= 0.92 * rate
+    assert size / up >= 0.80 * rate
     assert their_down >= 2.5 * down
-    # At 115200 baud nothing can be four times as fast: mpremote takes 3.8 times the line's time.
-    assert their_up >= (4 if baud > 500_000 else 3.3) * up
+    # At 115200 baud nothing can be four times as fast: mpremote takes less than four times what
+    # the line takes. There the line itself is the limit.
+    assert their_up >= 4 * up or baud == 115200 and size / up >= 0.90 * rate
