@@ -20,6 +20,7 @@ lock for good.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
 import re
@@ -41,7 +42,7 @@ _RAW_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 _HOLD = 0.5  # seconds that output waits for a reader before it is dropped, as in TinyUSB
 _BACKLOG = 4096
 _WATCH = 3.0  # seconds after a Ctrl-C in which the board may turn out to wait for its own lock
-_LAG = 0.02  # a ring may be full for so long: the board's process is not always on a core
+_LAG = 0.02  # seconds that a ring may be full, beside those in which no core was free
 
 
 class VirtualBoard:
@@ -355,7 +356,8 @@ class VirtualBoard:
         # What the line has carried goes into the receive ring, or is lost.
         n = self._due(0)
         over = len(self._to_board) + n - self._room(inner)
-        now = time.monotonic()
+        # A board is never kept from running: the clock of its full ring stops meanwhile.
+        now = time.monotonic() - self._waited() if over > 0 else 0.0
         self._full_since = (self._full_since or now) if over > 0 else 0.0
         if over > 0 and now - self._full_since > _LAG:
             lost = min(over, n)
@@ -364,6 +366,14 @@ class VirtualBoard:
         else:
             self._to_board += self._line[:n]
         del self._line[:n]
+
+    def _waited(self) -> float:
+        # Seconds that the board and this thread have waited for a core so far.
+        us = 0.0
+        for task in (f"{self.pid}", f"self/task/{threading.get_native_id()}"):
+            with contextlib.suppress(OSError, IndexError):
+                us += int(Path(f"/proc/{task}/schedstat").read_text().split()[1]) / 1000
+        return us / 1e6
 
     def _room(self, inner: int) -> int:
         # What the receive ring can still take: the board has to read the rest first.

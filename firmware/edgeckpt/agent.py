@@ -731,7 +731,7 @@ def hmac_sha256(key, message):
 def serve(frame=0, idle_ms=3000, **options):
     """Serve the host on the REPL's own stream. Ctrl-C is data meanwhile, and itself afterwards.
 
-    frame: below 512, what the heap has room for is taken, 512 to 4096 bytes.
+    frame: below 512, what the heap has room for is taken, 512 to 8192 bytes.
     """
     from micropython import kbd_intr
 
@@ -740,7 +740,7 @@ def serve(frame=0, idle_ms=3000, **options):
 
         gc.collect()
         free = gc.mem_free()
-        frame = 4096 if free > 98304 else 2048 if free > 32768 else 512
+        frame = 8192 if free > 262144 else 4096 if free > 98304 else 2048 if free > 32768 else 512
     agent = Agent(sys.stdin, sys.stdout, frame=frame, **options)
     kbd_intr(-1)
     try:

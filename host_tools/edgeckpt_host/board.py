@@ -26,7 +26,6 @@ from .image import Image, from_blocks
 from .link import AgentError, Link
 from .stream import Stream, open_stream
 
-_SPARE = 16  # bytes of a board's receive ring that are left alone
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
@@ -468,21 +467,20 @@ class Board:
                 expect=wire.OK,
                 timeout=10 * self.link.timeout,
             )
-            resumed = reply[-1].a
+            at = resumed = reply[-1].a
             if resumed:
                 # A line that breaks loses a whole frame: small ones from now on.
                 step = max(size, min(step, 1024 // size * size)) if size <= 4096 else step
-
-            def part(at: int) -> bytes:
-                return state[at : min(at + step - at % size % step, len(state))]
-
-            ahead = max(0, self.hello["ring"] - _SPARE)
-            for at in link.write(len(state), resumed, part, ahead):
+            while at < len(state):
                 if progress:
                     progress(at, len(state))
+                part = state[at : min(at + step - at % size % step, len(state))]
+                at = link.request(wire.WRITE, a=at, payload=part, expect=wire.OK)[-1].a
             done = link.request(wire.COMMIT, expect=wire.OK, timeout=10 * self.link.timeout)[-1]
         except AgentError as e:
             raise e.as_host_error(self.name) from e
+        if progress:
+            progress(len(state), len(state))
         return {"sequence": done.a, "slot": done.b, "resumed": resumed}
 
 

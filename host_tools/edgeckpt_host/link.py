@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from edgeckpt import wire
 
@@ -297,50 +297,6 @@ class Link:
             replies.append(frame)
             if frame.kind == expect and (expect != wire.TEXT or frame.b):
                 return replies
-
-    def write(self, size: int, at: int, part: Callable[[int], bytes], ahead: int) -> Iterator[int]:
-        """Send bytes `at` .. `size` of a transfer in WRITE frames; `part(at)` is a payload.
-
-        Yields how many bytes the board has, after each frame. Up to `ahead` bytes of a frame go
-        out before the one before it is answered: they wait in the receive ring of a board that
-        is busy programming. AgentError, HostError `link`.
-        """
-        failures = 0
-        tag, frame, out = 0, b"", 0
-        while at < size:
-            if not frame:
-                tag, out = self._next_tag(), 0
-                frame = build(wire.WRITE, tag, a=at, payload=part(at))
-            after = at + wire.get2(frame, 10)
-            tag_after, following = self._next_tag(), b""
-            if after < size:
-                following = build(wire.WRITE, tag_after, a=after, payload=part(after))
-            self._write(frame[out:] + following[:ahead])
-            reply = self._reply(tag)
-            if reply is not None and reply.kind == wire.OK and reply.a == after:
-                at, tag, frame, out = after, tag_after, following, ahead
-                failures = 0
-                yield at
-                continue
-            if reply is not None and reply.kind == wire.ERROR and reply.b != wire.E_FRAME:
-                raise AgentError(reply)
-            failures += 1
-            if failures > self.retries:
-                raise HostError(
-                    "link",
-                    f"{self.stream.name}: no sound answer to data in {failures} attempts",
-                    "repeat the command: it goes on where it stopped",
-                )
-            self.recover()
-            frame = b""
-            if reply is not None and reply.kind == wire.OK:
-                at = reply.a
-
-    def _reply(self, tag: int) -> Frame | None:
-        while True:
-            frame = self.next_frame(self.timeout)
-            if frame is None or frame.tag == tag:
-                return frame
 
     def text(self, kind: int, aux: int = 0, a: int = 0, b: int = 0, payload: bytes = b"") -> str:
         """A request that is answered with a text."""
