@@ -157,7 +157,7 @@ stage.checkpoint()
     assert said.strip() in ("2", "3"), said
 
 
-def _exact_in_single(value: object) -> bool:
+def exact_in_single(value: object) -> bool:
     """Whether no f64 in the value needs more than the single precision of boards."""
     if isinstance(value, dict):
         bits = value.get("bits")
@@ -167,8 +167,8 @@ def _exact_in_single(value: object) -> bool:
                 return x == x and struct.unpack(">f", struct.pack(">f", x))[0] == x
             except OverflowError:
                 return False
-        return all(_exact_in_single(v) for v in value.values())
-    return all(_exact_in_single(v) for v in value) if isinstance(value, list) else True
+        return all(exact_in_single(v) for v in value.values())
+    return all(exact_in_single(v) for v in value) if isinstance(value, list) else True
 
 
 def _chunks(cases: list[dict[str, object]], size: int = 3000) -> Iterator[list[str]]:
@@ -194,7 +194,7 @@ NEEDED = ("id", "type", "value", "hex", "result", "result_32bit")
 def test_golden_vectors(board: Remote, name: str, check: str, least: int) -> None:
     """The vectors of the Rust crate, both ways, but for those that need double precision."""
     cases = [json.loads(line) for line in (VECTORS / f"{name}.jsonl").read_text().splitlines()]
-    exact = [c for c in cases if _exact_in_single(c)]
+    exact = [c for c in cases if exact_in_single(c)]
     fit = [c for c in exact if len(c["hex"]) < 16384]  # as text, twice, in the RAM of a Pico
     if board.emulated and not FULL:
         # A dozen take minutes: enums of 300 variants, states of kilobytes.
