@@ -76,7 +76,12 @@ _line = _many(
         show_default=True,
         help="Start the agent through the REPL, or talk to one that the board's program polls.",
     ),
-    click.option("--key-file", type=FILE, help="Key of an agent that wants one before it writes."),
+    click.option(
+        "--key-file",
+        type=FILE,
+        envvar="EDGECKPT_KEY_FILE",
+        help="Key of an agent that wants one before it writes. Default: $EDGECKPT_KEY_FILE.",
+    ),
     click.option(
         "--restart/--leave",
         default=None,
@@ -576,22 +581,24 @@ def completion(shell: str) -> None:
 
 def main() -> None:
     """Entry point: no traceback for what a user can cause."""
+    import signal
+
     try:
         cli(prog_name="edgeckpt", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("edgeckpt: interrupted", err=True)
-        sys.exit(EXIT["interrupted"])
     except click.ClickException as e:
         e.show()
         sys.exit(e.exit_code)
     except click.exceptions.Exit as e:
         sys.exit(e.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("edgeckpt: interrupted", err=True)
         sys.exit(EXIT["interrupted"])
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    finally:
+        # All is done and said: a Ctrl-C while the interpreter ends changes no exit code.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

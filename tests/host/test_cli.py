@@ -111,6 +111,21 @@ def test_raw_pull_and_digests(board: Boards, edgeckpt: Run, tmp_path: Path) -> N
     assert shown["state"] == live["state"]
 
 
+def test_verify_moves_digests_only(board: Boards, edgeckpt: Run) -> None:
+    """A lease of 1 MiB against its own dump: less than 8 KB on the line, both ways."""
+    from edgeckpt_host.board import Board
+
+    b = board(raw_app(100_000, 9, start=0, units=256), ready=b"ready")
+    edgeckpt("pull", "-p", b.link, "--leave", "--raw", "a.img")
+    r = edgeckpt("verify", "-p", b.link, "--leave", "--against", "a.img", "--json").json
+    assert r["blocks"] * 256 == 1 << 20 and r["moved"] < 8192
+    data = b.chip.read_bytes()
+    with Board.open(b.port, restart=False) as host:
+        link = host.link
+        assert host.differing(host.lease(), 0, data) == []
+    assert link.received + link.sent < 8192
+
+
 def test_resumed_pull(board: Boards, edgeckpt: Run, tmp_path: Path) -> None:
     """Cut at 20 points, repeated: the whole file, and at most 1.1 times its bytes."""
     import random
