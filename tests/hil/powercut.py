@@ -224,7 +224,7 @@ class Sweep:
 
     def _tried(self, source: str) -> None:
         try:
-            self.writer.exec(source)
+            self.writer.exec(source, timeout=3600)  # the copies' time is in it
         except BaseException as e:
             if self.pipe >= 0:
                 self._end_copy(e)
