@@ -28,3 +28,23 @@ from .observe import (
 from .stage import CheckpointedStageState
 
 __version__ = "0.1.0"
+
+# Not the modules: `from edgeckpt import *` must not hide a caller's own `crc32` or `header`.
+__all__ = [
+    "BlockLease",
+    "CheckpointFailed",
+    "CheckpointFlushObserver",
+    "CheckpointedStageState",
+    "DecodeError",
+    "EdgeError",
+    "EncodeError",
+    "FlushPin",
+    "KeyboardInterruptMask",
+    "LeaseError",
+    "NonPreemptibleReason",
+    "Observers",
+    "PreemptionCheckpointObserver",
+    "PreemptionManager",
+    "RestoreFailed",
+    "SchemaError",
+]

@@ -1,6 +1,7 @@
 """What callers do with a stage: assign states, resume, call from within, move a lease."""
 
 import struct
+import sys
 from array import array
 from binascii import crc32
 
@@ -400,6 +401,14 @@ def test_the_last_numbers_with_a_torn_header_beside():
     stage = CheckpointedStageState.restore(lease_on(d))
     assert stage.sequence == done <= 0x3FFFFFFF, (stage.sequence, done)
     end(stage)
+
+
+def test_a_star_import_brings_the_public_names_only():
+    names = {"crc32": crc32}
+    exec("from edgeckpt import *", names)
+    assert names["BlockLease"] is BlockLease
+    if sys.implementation.name != "micropython":  # older ones take no notice of `__all__`
+        assert names["crc32"] is crc32 and "header" not in names
 
 
 run(globals())
