@@ -33,22 +33,42 @@ def crc(acc, buf, start: int, end: int):
 def copy(dst, at: int, src, start: int, n: int):
     d = ptr8(dst)
     s = ptr8(src)
-    if n > 15 and (int(d) + at | int(s) + start) & 3 == 0:
-        # Both aligned: words. The rest by bytes, as does all else.
+    if n > 15:
+        # By words, the target's aligned; single bytes up to there, and at the end.
+        while (int(d) + at) & 3:
+            d[at] = s[start]
+            at += 1
+            start += 1
+            n -= 1
         e = ptr32(int(d) + at)
-        t = ptr32(int(s) + start)
-        i = 0
+        k = (int(s) + start) & 3
+        t = ptr32(int(s) + start - k)
         w = n >> 2
-        while i + 3 < w:
-            e[i] = t[i]
-            e[i + 1] = t[i + 1]
-            e[i + 2] = t[i + 2]
-            e[i + 3] = t[i + 3]
-            i += 4
-        i <<= 2
-        at += i
-        start += i
-        n -= i
+        at += w << 2
+        start += w << 2
+        n &= 3
+        i = 0
+        if k == 0:
+            while i + 3 < w:
+                e[i] = t[i]
+                e[i + 1] = t[i + 1]
+                e[i + 2] = t[i + 2]
+                e[i + 3] = t[i + 3]
+                i += 4
+            while i < w:
+                e[i] = t[i]
+                i += 1
+        else:
+            # Not aligned alike: each word (little-endian) from two, none behind the last byte.
+            k <<= 3
+            r = 32 - k
+            low = (1 << r) - 1
+            x = int(t[0])
+            while i < w:
+                y = int(t[i + 1])
+                e[i] = x >> k & low | y << r
+                x = y
+                i += 1
     i = 0
     while i < n:
         d[at + i] = s[start + i]

@@ -29,6 +29,7 @@ def test_fuzz(request: pytest.FixtureRequest, on: str) -> None:
         text=True,
         timeout=3600,
     )
-    replay = f"replay: EDGECKPT_SEED={seed} pytest tests/codec/test_fuzz.py -k {on}"
+    full = "EDGECKPT_FULL=1 " if os.environ.get("EDGECKPT_FULL") else ""
+    replay = f"replay: {full}EDGECKPT_SEED={seed} pytest tests/codec/test_fuzz.py -k {on}"
     print(result.stdout, replay)
     assert result.returncode == 0 and "ok" in result.stdout, replay + result.stdout + result.stderr

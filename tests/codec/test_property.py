@@ -5,6 +5,7 @@ test replays it.
 """
 
 import os
+import select
 import struct
 import subprocess
 import sys
@@ -22,6 +23,7 @@ sys.path.insert(0, str(HERE / "device"))
 from notation import canonical, encode, same  # noqa: E402
 
 EXAMPLES = 10_000 if os.environ.get("EDGECKPT_FULL") else 750  # for each interpreter
+ANSWER = 60  # seconds that an interpreter may take for one case
 LEAVES = ["bool", "f32", "f64", "char", "str", "bytes", "()", *codec.INTS]
 NAMES = [f"n{i}" for i in range(200)]
 WIDE = "enum{" + ",".join(f"V{i}" for i in range(199)) + ",W(u8)}"
@@ -149,6 +151,10 @@ class Peer:
     def ask(self, text: str, data: bytes) -> list[str]:
         self.process.stdin.write(f"{text}\t{data.hex()}\n")
         self.process.stdin.flush()
+        # The answer is one line, and nothing but answers to questions comes.
+        if not select.select([self.process.stdout], [], [], ANSWER)[0]:
+            self.process.kill()
+            raise AssertionError(f"no answer within {ANSWER} s to {text} {data.hex()}")
         return self.process.stdout.readline().rstrip("\n").split("\t")
 
 

@@ -82,6 +82,7 @@ def run(seed, count):
             values += 1
             again = encode(c, value)
             assert same(c.decode(again, len(again)), value), (seed + n, data)
+            assert encode(c, c.decode(again, len(again))) == again, (seed + n, data)
             if isinstance(value, list) and len(value) > 300:
                 continue  # many items of no bytes: slow, and no better a seed
             if len(seeds[i]) < 24:
