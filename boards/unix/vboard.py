@@ -59,6 +59,8 @@ class VirtualBoard:
         while it is full; 0: as USB, without a limit, holding back. `dropped` counts them.
     env: more environment variables for the program on the board (`os.getenv`).
 
+    `starts`, `watchdogs`: how often it was started, and how often of these by its watchdog.
+
     Use as a context manager, or call `power_on()` and `close()`.
     """
 
@@ -129,6 +131,7 @@ class VirtualBoard:
         self._full_since = 0.0
         self.dropped = 0
         self.starts = 0
+        self.watchdogs = 0
         self.on_output: Callable[[bytes], None] | None = None
         self._thread = threading.Thread(target=self._relay, daemon=True)
         self._thread.start()
@@ -420,6 +423,7 @@ class VirtualBoard:
         except OSError:
             return
         if "futex" in waits:
+            self.watchdogs += 1
             self.power_cycle()
 
     def _interrupt(self) -> bool:

@@ -201,11 +201,14 @@ def test_fault_sweep(tmp_path: Path, shard: int, others: Callable[[int], None]) 
         runs = [pool.submit(rig.run, -(-SESSIONS // SHARDS // BOARDS)) for rig in rigs]
         errors = [e for run in runs if (e := run.exception())]
     counts: Counter[str] = sum((rig.counts for rig in rigs), Counter())
-    print(dict(counts), f"longest session {max(rig.longest for rig in rigs):.1f} s")
+    bites = sum(rig.board.watchdogs for rig in rigs)
+    longest = max(rig.longest for rig in rigs)
+    print(dict(counts), f"longest session {longest:.1f} s, {bites} watchdog resets")
     if errors:
         raise errors[0]
     assert sum(counts.values()) >= SESSIONS // SHARDS
     assert counts["right"] > SESSIONS // SHARDS // 3, counts
+    assert bites <= SESSIONS // SHARDS // 50  # MicroPython's own, see boards/unix/vboard.py
 
 
 def test_every_way_out_gives_the_repl_back(board: Callable[..., VirtualBoard]) -> None:
