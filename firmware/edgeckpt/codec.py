@@ -239,7 +239,8 @@ def _put_seq(t, v, w, p):
 
 
 def _put_items(t, v, w, p):
-    if isinstance(v, _NO_LISTS):
+    # No more items of no bytes than a reader takes (_Reader.items).
+    if isinstance(v, _NO_LISTS) or not t.inner.least and len(v) > _MAX_UNITS:
         raise TypeError
     t = t.inner
     i = 0
@@ -352,6 +353,8 @@ def _put(t, v, w, p):
 
 
 def _put_map(t, v, w, p):
+    if not t.least_pair and len(v) > _MAX_UNITS:
+        raise TypeError
     p = put_length(len(v), w, p)
     if isinstance(v, dict):
         return _put_keys(t, v, w, p)
@@ -1022,6 +1025,8 @@ def explain(t, v, path):
             bad("a list or a buffer")
         if kind == "array" and len(v) != t.count:
             bad("%d items, not %d" % (t.count, len(v)))
+        if kind != "bytes" and not t.inner.least and len(v) > _MAX_UNITS:
+            bad("at most %d items of no bytes" % _MAX_UNITS)
         if kind == "bytes":
             for i in range(0 if is_bytes(v) else len(v)):
                 if not isinstance(v[i], int) or not 0 <= v[i] <= 255:

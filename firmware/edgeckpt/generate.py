@@ -192,7 +192,7 @@ class Source:
         if t.kind in ("seq", "array") and not (
             t.items[0].kind == "u8" or _is_columns(t, like, self.columns)
         ):
-            if t.items[0].kind == "struct":
+            if t.items[0].kind == "struct" and t.items[0].least:
                 self._plain_list(t, v, like, form, depth)
                 return
         elif t.kind == "struct" and t.items:
@@ -288,7 +288,7 @@ class Source:
             self._rows(t, v, depth)
         elif kind == "array" and self._packs(t):
             self._pack(t, v, depth)
-        elif kind in ("seq", "array") and items[0].kind != "u8":
+        elif kind in ("seq", "array") and items[0].kind != "u8" and items[0].least:
             self._list(t, self._local(v, depth), like, form, depth)
         else:
             self._call(t, v, depth)
