@@ -121,6 +121,8 @@ def main() -> None:
             new = table(Path(folder), SHOWN)
         text = re.sub(r"\| bytes of \.mpy .*?(?=\n\n)", new, readme.read_text(), flags=re.DOTALL)
         readme.write_text(text)
+    elif argument.startswith("-"):
+        raise SystemExit(f"{argument}: expected --package, --readme or a folder")
     else:
         out = Path(argument) if argument else ROOT / "build" / "mpy"
         print(table(out))

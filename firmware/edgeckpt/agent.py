@@ -163,7 +163,7 @@ class Agent:
             return wire.E_FRAME
         if not self._receive(self._buf, 0, self._n) or not self._receive(self._tail, 0, 4):
             return wire.E_FRAME
-        crc32.reset(self._acc)
+        wire.begin(self._acc, self._rx)
         crc32.update(self._acc, self._buf, 0, self._n)
         return 0 if self._acc == self._tail else wire.E_FRAME
 
@@ -189,7 +189,7 @@ class Agent:
         wire.stamp(self._tx, a, b, n)
 
     def _body(self, at, n):
-        crc32.reset(self._acc)
+        wire.begin(self._acc, self._tx)
         crc32.update(self._acc, self._buf, at, at + n)
         self._out.write(self._view(at, n))
         self._out.write(self._acc)
@@ -409,6 +409,8 @@ class Agent:
         self._flush(0)
         if self._reading.error is not None:
             e = self._reading.take()
+            if not isinstance(e, Exception):
+                raise e
             raise _Refused(wire.E_MEDIUM, "read: block %d: %s" % (self._at, e), self._at)
         self._ok(self._at, 0)
 

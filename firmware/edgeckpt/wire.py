@@ -9,12 +9,16 @@
     10  2  length     of the payload in bytes
     12  4  CRC-32     of bytes 0..11
     16  n  payload
-    +n  4  CRC-32     of the payload; absent where the length is 0
+    +n  4  CRC-32     of bytes 0..11 and the payload; absent where the length is 0
+
+The payload's CRC-32 goes on from the head's: a payload that was lost is never made up for by the
+frame behind it, whose head alone is 12 bytes and their CRC-32.
 
 Promises: `stamp()`, `sound()` and the accessors allocate nothing, on 32-bit too.
 """
 
 from . import crc32
+from .loops import copy
 from .port import const
 
 MAGIC = const(0xC5)
@@ -93,10 +97,12 @@ def stamp(head, a, b, length):
     head[11] = length >> 8
     crc32.reset(_acc)
     crc32.update(_acc, head, 0, 12)
-    head[12] = _acc[0]
-    head[13] = _acc[1]
-    head[14] = _acc[2]
-    head[15] = _acc[3]
+    copy(head, 12, _acc, 0, 4)
+
+
+def begin(acc, head):
+    """Start the CRC-32 `acc` (bytearray(4)) of the payload behind `head`: it covers both."""
+    copy(acc, 0, head, 12, 4)
 
 
 def sound(head):

@@ -33,7 +33,12 @@ def build(
     wire.stamp(head, a, b, len(payload))
     if not payload:
         return bytes(head)
-    return bytes(head) + payload + crc32(payload).to_bytes(4, "little")
+    return bytes(head) + payload + _payload_crc(head, payload)
+
+
+def _payload_crc(head: bytes | bytearray, payload: bytes) -> bytes:
+    # It goes on from that of the head (edgeckpt.wire.begin).
+    return crc32(payload, int.from_bytes(head[12:16], "little")).to_bytes(4, "little")
 
 
 class Parser:
@@ -69,7 +74,7 @@ class Parser:
             if len(buf) < end:
                 break
             payload = bytes(buf[at + wire.HEAD : at + wire.HEAD + length])
-            if length and crc32(payload) != int.from_bytes(buf[end - 4 : end], "little"):
+            if length and buf[end - 4 : end] != _payload_crc(head, payload):
                 # The lost bytes may have let this frame run into the next: look inside it.
                 at += 1
                 self.dropped += 1

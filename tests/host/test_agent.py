@@ -21,12 +21,26 @@ FUZZ = 1_000_000  # frames
 AT_AGENT = FUZZ if FULL else 250_000
 
 
+ON_BOARD = {
+    **os.environ,
+    "MICROPYPATH": os.pathsep.join(
+        map(str, (ROOT / "firmware", ROOT / "tests/core/device", DEVICE))
+    ),
+}
+
+
+def talk(command: list[str], code: str, frames: bytes) -> subprocess.CompletedProcess[bytes]:
+    """What a board that runs `code` answers to `frames`."""
+    return subprocess.run(
+        [*command, "-c", code], input=frames, env=ON_BOARD, capture_output=True, timeout=60
+    )
+
+
 def run(command: list[str], script: str, frames: bytes, *args: object, timeout: float = 400):
-    path = os.pathsep.join(map(str, (ROOT / "firmware", ROOT / "tests/core/device", DEVICE)))
     done = subprocess.run(
         [*command, str(DEVICE / script), *map(str, args)],
         input=frames,
-        env={**os.environ, "MICROPYPATH": path},
+        env=ON_BOARD,
         capture_output=True,
         timeout=timeout,
     )
@@ -149,6 +163,17 @@ def test_parser_takes_anything(pool: list[bytes]) -> None:
     assert [f.tag for f in parser.feed(build(wire.OK, 9))] == [9]
 
 
+def test_a_head_is_no_payload(mpy64: list[str]) -> None:
+    """A payload is lost on the line: the head behind it, 12 bytes and their CRC-32, is none."""
+    whole = build(wire.READ, 5, payload=range_payload(0, 3))
+    cut = whole[: wire.HEAD] + build(wire.ABORT, 6)
+    assert Parser().feed(cut + build(wire.ABORT, 7))[0].tag == 6
+    code = "import agent_rig\nagent, stage = agent_rig.build()\nagent.poll(1000)\n"
+    done = talk(mpy64, code, cut)
+    (reply,) = Parser().feed(done.stdout)
+    assert (reply.kind, reply.tag, reply.b) == (wire.ERROR, 5, wire.E_FRAME), done.stderr
+
+
 def test_frames_of_both_sides_are_the_same(pool: list[bytes]) -> None:
     for frame in pool:
         (parsed,) = Parser().feed(frame)
@@ -172,18 +197,7 @@ def test_writes_need_leave_and_key(mpy64: list[str]) -> None:
     )
     frames = transfer(bytes(700), 1)
     for options in ("read_only=True", "key=b'secret'"):
-        done = subprocess.run(
-            [*mpy64, "-c", code % (options, len(frames))],
-            input=b"".join(frames),
-            env={
-                **os.environ,
-                "MICROPYPATH": os.pathsep.join(
-                    map(str, (ROOT / "firmware", ROOT / "tests/core/device", DEVICE))
-                ),
-            },
-            capture_output=True,
-            timeout=60,
-        )
+        done = talk(mpy64, code % (options, len(frames)), b"".join(frames))
         replies = Parser().feed(done.stdout)
         assert len(replies) == len(frames), (replies, done.stderr)
         wanted = wire.E_READ_ONLY if "read" in options else wire.E_AUTH

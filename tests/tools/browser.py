@@ -6,6 +6,7 @@ asked the network for and what it complained of is kept (`requests`, `complaints
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -18,6 +19,13 @@ from typing import Any
 _FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars
 --disable-background-networking --disable-component-update --disable-sync
 --disable-dev-shm-usage --remote-debugging-pipe""".split()
+
+
+def _above(fd: int, least: int) -> int:
+    # The same open file under a number above `least`.
+    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least + 1)
+    os.close(fd)
+    return copy
 
 
 class Browser:
@@ -34,10 +42,12 @@ class Browser:
         self.complaints: list[str] = []
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
-        # Chromium reads its file descriptor 3 and writes to 4.
+        # Chromium reads its file descriptor 3 and writes to 4; from above them, so that neither
+        # copy closes the other's source. In bash: dash knows no descriptors of two digits.
+        theirs_in, theirs_out = (_above(fd, 4) for fd in (theirs_in, theirs_out))
         self._process = subprocess.Popen(
             [
-                *("sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", command),
+                *("bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "bash", command),
                 *(*_FLAGS, "--window-size=1000,800", f"--user-data-dir={profile}", "about:blank"),
             ],
             pass_fds=(theirs_in, theirs_out),
