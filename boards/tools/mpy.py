@@ -39,9 +39,10 @@ VIPER = {"_fast.py", "fast.py"}  # modules that only a native emitter compiles
 # What belongs together in the size table of the README.
 GROUPS = {
     "core": (
-        "__init__ _fast _plain commit crc32 errors header lease loops observe port slots stage"
+        "__init__ _fast _plain commit crc32 crc_table errors header lease loops observe port "
+        "slots stage"
     ).split(),
-    "codec": "codec columns generate schema tree".split(),
+    "codec": "codec columns decode encode explain generate schema tree".split(),
     "SPI NOR driver": (
         "drivers/__init__ drivers/fast drivers/loops drivers/plain drivers/sfdp drivers/spinor"
     ).split(),

@@ -7,7 +7,7 @@ Promises: the same names and results as `_plain`; nothing allocates.
 
 import micropython
 
-from ._plain import TABLE
+from .crc_table import TABLE
 
 
 @micropython.viper

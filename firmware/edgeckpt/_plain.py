@@ -6,26 +6,8 @@ Promises: nothing allocates on MicroPython: no int of 2^30 or more, no slice.
 import sys
 from array import array
 
-from .port import const
+from .crc_table import TABLE
 
-_POLY_HIGH = const(0xEDB8)  # IEEE 802.3, reflected: 0xEDB88320
-_POLY_LOW = const(0x8320)
-
-
-def _table():
-    # CRC-32 of the 16 nibbles, as words; built from halves, which are small ints everywhere.
-    table = array("I")
-    for n in range(16):
-        high, low = 0, n
-        for _ in range(4):
-            odd = low & 1
-            low = (low >> 1 | (high & 1) << 15) ^ (_POLY_LOW if odd else 0)
-            high = high >> 1 ^ (_POLY_HIGH if odd else 0)
-        table.append(high << 16 | low)
-    return table
-
-
-TABLE = _table()
 _HIGH = array("H", [n >> 16 for n in TABLE])
 _LOW = array("H", [n & 0xFFFF for n in TABLE])
 

@@ -6,7 +6,7 @@ what is anything else goes to the tree. It looks at a buffer once, and again whe
 
 from struct import calcsize
 
-from .codec import column, put_length
+from .encode import column, put_length
 
 _FLOATS = {"f32": "f", "f64": "d"}
 

@@ -23,7 +23,7 @@ _FLOATS = {"f32": ("f", 4), "f64": ("d", 8)}
 # What the source names besides its nodes.
 PRELUDE = """\
 from struct import pack_into
-from edgeckpt.codec import put_length as length
+from edgeckpt.encode import put_length as length
 from edgeckpt.loops import strlen, varint, zigzag
 LISTS = (list, tuple)
 OCTETS = (bytes, bytearray)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -248,7 +249,7 @@ def _value(t: Node, v: Any, path: str) -> Any:
             values = [(_value(t.items[0], a, path), _value(t.items[1], b, path)) for a, b in pairs]
         except (TypeError, ValueError):
             raise _bad(path, v, "a list of pairs") from None
-        return _codec.OrderedDict(values) if t.hashable else values
+        return OrderedDict(values) if t.hashable else values
     if kind == "enum":
         return _enum(t, v, path)
     return v

@@ -8,7 +8,7 @@ import json
 import sys
 from array import array
 
-from edgeckpt import codec
+from edgeckpt import EncodeError, codec
 from notation import Sink, encode, schema_text, unhex, value_of
 
 NATIVE = sys.implementation.name == "micropython"
@@ -56,7 +56,7 @@ def check_vector(case, count):
 def refused(c, state):
     try:
         encode(c, state)
-    except codec.EncodeError as e:
+    except EncodeError as e:
         return e.where
     raise AssertionError("accepted")
 

@@ -2,6 +2,7 @@
 the values of the codec. Runs on MicroPython and CPython."""
 
 import struct
+from collections import OrderedDict
 
 from edgeckpt import codec
 
@@ -113,7 +114,7 @@ def value_of(t, v):
         return dict([(n, value_of(a, v[n])) for n, a in zip(t.names, t.items)])
     if kind == "map":
         pairs = [(value_of(t.items[0], a), value_of(t.items[1], b)) for a, b in v]
-        return codec.OrderedDict(pairs) if t.hashable else pairs
+        return OrderedDict(pairs) if t.hashable else pairs
     assert kind == "enum", kind
     payload = t.items[v["index"]]
     return v["variant"] if payload is None else (v["variant"], value_of(payload, v["value"]))
