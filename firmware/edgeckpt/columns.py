@@ -1,7 +1,7 @@
 """Column arrays: a Vec of structs held as one buffer per field, all of one length.
 
 Promises: `Columns.put` hands buffers to a generated loop only if their item type is the field's;
-what is anything else goes to the tree. It looks at a buffer once, and again when it is another.
+what is anything else goes to the tree. It examines a buffer once, and again when it is another.
 """
 
 from struct import calcsize
@@ -29,21 +29,26 @@ def fits(t, buffer):
 
 
 class Columns:
-    """Encoder of the Vec or array `t` from columns. rows: the generated loop,
-    `rows(pos, sink.buf, 0, columns, count, sink) -> pos`."""
+    """Encoder of the Vec or array `t` from columns, by two generated functions.
 
-    def __init__(self, t, rows):
+    look: `look(columns, held) -> count` of the rows, -1 where the columns are not those held.
+    rows: the loop, `rows(pos, sink.buf, 0, held, count, sink) -> pos`.
+    """
+
+    def __init__(self, t, look, rows):
         self.t = t
+        self.look = look
         self.rows = rows
         self.cells = t.inner.items if t.inner.kind == "struct" else t.items
         self.count = 0
         self.held = [None] * len(self.cells)
-        self.fits = bytearray(len(self.cells))
 
     def put(self, v, w, p):
-        if not self._look(v):
+        self.count = self.look(v, self.held)
+        if self.count < 0:
+            self.count = self._take(v)
+        if self.count < 0 or self.t.kind == "array" and self.count != self.t.count:
             return self.t.put(self.t, v, w, p)
-        self.count = len(self.held[0])
         if self.t.kind == "seq":
             p = put_length(self.count, w, p)
         return self._loop(p, w)
@@ -51,18 +56,14 @@ class Columns:
     def _loop(self, p, w):
         return self.rows(p, w.buf, 0, self.held, self.count, w)
 
-    def _look(self, v):
+    def _take(self, v):
+        # Hold the columns of `v` that fit, and look again; no column is None.
         i = 0
         while i < len(self.held):
-            if not self._take(i, column(self.t.inner, v, i)):
-                return False
+            self._hold(i, column(self.t.inner, v, i))
             i += 1
-        return True
+        return self.look(v, self.held)
 
-    def _take(self, i, buffer):
+    def _hold(self, i, buffer):
         if buffer is not self.held[i]:
-            self.fits[i] = fits(self.cells[i], buffer)
-            self.held[i] = buffer
-        if self.t.kind == "array" and len(buffer) != self.t.count:
-            return False
-        return self.fits[i] and len(buffer) == len(self.held[0])
+            self.held[i] = buffer if fits(self.cells[i], buffer) else None

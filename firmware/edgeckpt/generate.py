@@ -118,7 +118,7 @@ def built(source):
         names["K%d" % i] = n
     exec(text, names)
     for i in source.tables:
-        names["C%d" % i] = Columns(source.nodes[i], names["rows%d" % i])
+        names["C%d" % i] = Columns(source.nodes[i], names["look%d" % i], names["rows%d" % i])
     return names["encode"]
 
 
@@ -285,7 +285,7 @@ class Source:
             self._add(depth, "if isinstance(x, OCTETS) and int(len(x)) == n:")
             self._copy(t, depth, t.count)
         elif kind in ("seq", "array") and _is_columns(t, like, self.columns):
-            self._rows(t, v, depth)
+            self._rows(t, v, like, form, depth)
         elif kind == "array" and self._packs(t):
             self._pack(t, v, depth)
         elif kind in ("seq", "array") and items[0].kind != "u8" and items[0].least:
@@ -386,13 +386,27 @@ class Source:
 
     # Columns: one loop over the rows, the fields read as machine words
 
-    def _rows(self, t, v, depth):
+    def _rows(self, t, v, like, form, depth):
         i = self._index(t)
         if i not in self.tables:
             self.tables.append(i)
             self._number(t)
+            self._look_at(t, "look%d" % i, _form(like, form))
             self._table(t, "rows%d" % i)
         self._add(depth, "p = int(C%d.put(%s, w, p))" % (i, v))
+
+    def _look_at(self, t, name, form):
+        # How many rows there are, -1 if the columns are not the held ones, or not of one length.
+        lines = ["@micropython.viper", "def %s(v, h) -> int:" % name, " n = 0"]
+        names = t.items[0].names
+        for i in range(len(names) or 1):
+            lines.append(" x = " + (_read("v", form, names, i) if names else "v"))
+            lines.append(" if x is not h[%d]%s:" % (i, " or int(len(x)) != n" if i else ""))
+            lines.append("  return -1")
+            if not i:
+                lines.append(" n = int(len(x))")
+        lines.append(" return n")
+        self.done.append("\n".join(lines))
 
     def _table(self, t, name):
         lines, self.lines = self.lines, []

@@ -58,7 +58,7 @@ def compile_schema(
         lines += [f"T{i} = _t[{i}]", f"P{i} = T{i}.put"]
     lines += [f"K{i} = {n}" for i, n in enumerate(source.bounds)]
     lines.append(body)
-    lines += [f"C{i} = Columns(_t[{i}], rows{i})" for i in source.tables]
+    lines += [f"C{i} = Columns(_t[{i}], look{i}, rows{i})" for i in source.tables]
     lines.append("known[TEXT] = (TREE, encode)")
     return "\n".join(line for line in lines if line) + "\n"
 
