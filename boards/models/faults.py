@@ -344,7 +344,10 @@ class Stuck(Faults):
 
 
 class Worn(Faults):
-    """Units that are worn out: an erase of one leaves them in the way `how` of ERASE_CUTS."""
+    """Units that are worn out: an erase of one leaves them in the way `how` of ERASE_CUTS.
+
+    What is left as it was is not blank: "old-flicker" of a blank unit would be "flicker".
+    """
 
     def __init__(self, units, how, dice):
         self.units = units
@@ -354,7 +357,9 @@ class Worn(Faults):
     def erase(self, chip, at):
         if at // chip.unit not in self.units:
             return chip.clear(at)
-        cut_erase(chip, at, self.how, self.dice)
+        blank = chip.data[at : at + chip.unit] == b"\xff" * chip.unit
+        how = "none" if blank and self.how == "old-flicker" else self.how
+        cut_erase(chip, at, how, self.dice)
         return 0
 
 
@@ -393,7 +398,8 @@ class Liar:
 
     Counted are the calls of one kind: "write", "erase", "sync" or "read". how: "done" does
     the work, "skip" does nothing, "half" does the first half of it (with "read": fills half
-    of the buffer). `last`: it goes on so up to this call (default: only the one).
+    of the buffer), a number reads and turns that bit of the buffer. `last`: it goes on so up to
+    this call (default: only the one).
     """
 
     def __init__(self, device, kind, at, how, answer, last=None):
@@ -429,6 +435,9 @@ class Liar:
             whole = bytearray(len(buf))
             self.device.readblocks(n, whole, *off)
             buf[: len(buf) // 2] = whole[: len(buf) // 2]
+        elif self.how != "skip":
+            self.device.readblocks(n, buf, *off)
+            buf[self.how // 8 % len(buf)] ^= 1 << self.how % 8
         return self._answer()
 
     def writeblocks(self, n, buf, *off):

@@ -28,6 +28,7 @@ _AHEAD = const(64)  # how far above the newest a torn header's number is looked 
 _WEAK = const(8)  # cells of the number that may be marginal in a header that can turn valid
 _CONFIRMS = const(3)  # good reads that make a header a commit
 _READS = const(3)  # of one block that fail, before it counts as unreadable
+_LOOKS = const(8)  # at a block that looks like a header and is not valid
 
 SLACK = const(64)  # bytes an encoder may run past a layout block before it looks
 
@@ -118,16 +119,19 @@ class SlotRing:
         Damaged, foreign and unreadable ones are counted and None.
         """
         self.reads += 1
-        if not self._read(self.first_block(slot)):
+        at = self.first_block(slot)
+        if not self._read(at):
             self.unreadable += 1
             return None
         if blank(self.buf, self.lease.block_size):
             return None
         h = header.parse(self.block, self.magic, self.version)
-        if self._is_torn(h):
-            self.torn = True
-            self._claims[slot] = int.from_bytes(self.block[16:20], "little")
-            return None
+        if h is None or h.kind != header.VALID:
+            h, claim = look_again(h, self.lease, at, self.block, self.magic, self.version)
+            if claim is not None:
+                self.torn = True
+                self._claims[slot] = claim
+                return None
         if h is None:
             return None
         if h.kind == header.DAMAGED:
@@ -160,11 +164,6 @@ class SlotRing:
             self.trouble = error
         return error is None
 
-    def _is_torn(self, h):
-        if h is not None and h.kind == header.VALID:
-            return False
-        return header.cut_short(self.buf, self.lease, self.magic, self.version)
-
     def mismatch(self, h):
         """Why the valid header `h` is not of this ring, as a reason of RestoreFailed, or None."""
         if h.kind == header.PLAIN:
@@ -188,8 +187,15 @@ class SlotRing:
     def read_data(self, h, slot, into):
         """Read the `h.data_len` bytes of `slot` into the writable buffer `into` (None: nowhere).
 
-        Returns whether their CRC-32 is that of the header. Does not allocate per block.
+        Returns whether their CRC-32 is that of the header, in one of three reads. Does not
+        allocate per block.
         """
+        for _ in range(_READS):
+            if self._read_data(h, slot, into):
+                return True
+        return False
+
+    def _read_data(self, h, slot, into):
         self.trouble = None
         acc = bytearray(4)
         header.crc32.reset(acc)
@@ -543,6 +549,36 @@ def read(lease, at, buf):
     return error
 
 
+def look_again(h, lease, at, block, magic, version):
+    """What is in layout block `at`, which read as `h` (None, or not valid) into `block`: (Header
+    or None, claim). claim: what its sequence field may hold, where a cut explains it; else None.
+
+    A bit that the bus turned is right at the next look: what then reads valid, with one exception
+    at most, is valid. Of a cut program the bits tell (`header.cut_short`), of a cut erase that
+    the block reads differently each time: nothing that was ever committed does.
+    """
+    cut = header.cut_short(block, lease, magic, version)
+    if h is None and not cut:
+        return None, None
+    first = bytes(block)
+    claim = int.from_bytes(first[16:20], "little")
+    valid = bad = 0
+    for _ in range(_LOOKS):
+        if read(lease, at, block) is not None:
+            continue
+        claim |= int.from_bytes(block[16:20], "little")
+        cut = cut or lease.erases and block != first
+        again = header.parse(block, magic, version)
+        if again is not None and again.kind == header.VALID:
+            valid += 1
+            found = again
+        else:
+            bad += 1
+        if cut and bad > (valid > 0):
+            return h, claim
+    return (found, None) if valid > bad else (h, None)
+
+
 def _may_be(claim, number):
     extra = claim ^ number
     if claim & number != number:
@@ -604,13 +640,15 @@ def probe(lease, magic=header.MAGIC, version=header.VERSION):
             h = header.parse(block, magic, version)
             if h is None:
                 continue
+            if h.kind != header.VALID:
+                h, claim = look_again(h, lease, at, block, magic, version)
+                if claim is not None:
+                    torn = True
+                    continue
             if h.kind == header.VALID:
                 same = h.lease_id == lease.id_bytes and h.lease_blocks == lease.blocks
                 if same and h.block_size == lease.block_size and h.slot_blocks >= 2:
                     return h.slot_blocks, None, False, None
-            elif header.cut_short(block, lease, magic, version):
-                torn = True
-                continue
             elif h.kind == header.PLAIN and at:
                 continue
             if other is None or other.kind > h.kind:

@@ -93,12 +93,15 @@ class CheckpointedStageState:
             into = state
         if schema is None:
             schema = getattr(state, "SCHEMA", None)
-        try:
-            return cls.restore(lease, schema, into=into, fallback=fallback, plain=plain, **options)
-        except RestoreFailed as e:
-            # Where a block could not be read (`cause`), that is not known.
-            if e.cause or e.reason != "none" and not e.torn:
-                raise
+        for _ in range(2):  # a fresh start only where a second look finds nothing either
+            try:
+                return cls.restore(
+                    lease, schema, into=into, fallback=fallback, plain=plain, **options
+                )
+            except RestoreFailed as e:
+                # Where a block could not be read (`cause`), that is not known.
+                if e.cause or e.reason != "none" and not e.torn:
+                    raise
         return cls(state, lease, schema, **options)
 
     @classmethod

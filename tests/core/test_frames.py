@@ -59,8 +59,10 @@ OFF_THE_PATH = {
         "_last_slot",
         "_search",
         "probe",
+        "_read_data",
+        "look_again",
         "read",
-        "read_data",
+        "read_header",
         "scan",
     },
     "stage.py": {

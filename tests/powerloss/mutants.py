@@ -18,11 +18,14 @@ SILENT3 = ("lies", "silent", "3by3")
 ANSWERS3 = ("lies", "answers", "3by3")
 CELLS = ("lies", "cells", "3x2", "1", "20")
 PAIRS = ("sweep", "pair", "5x1", "1", "0", "1")
+PAIRS3 = ("sweep", "pair", "2x1", "3", "0", "1")
+PAIRS4 = ("sweep", "pair", "3x2", "4", "0", "1")
+TURNED = ("lies", "turned", "3x2")
 FLIPS = ("leases", "flips", "3x2")
 MUTATED = ("leases", "mutated", "3x2", "1", "3000")
 # The whole set passes on the module as it is.
 BATTERY = (SINGLE, SLOTS, CHAIN, CHAIN4, TWO, CACHE, DAMAGE, SECTORS, ANSWERS, SILENT, CELLS)
-BATTERY += (PAIRS, FLIPS, MUTATED, SILENT3, ANSWERS3)
+BATTERY += (PAIRS, PAIRS3, PAIRS4, TURNED, FLIPS, MUTATED, SILENT3, ANSWERS3)
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -171,7 +174,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "slots.py",
         "        self.sequence += self._skip\n",
         "",
-        (PAIRS,),
+        (PAIRS4,),
     ),
     Mutant(
         "a slot that failed is handed out again",
@@ -211,6 +214,29 @@ MUTANTS: tuple[Mutant, ...] = (
         self._adopt(*_read(ring, h, ring.newest, schema, into))
 """,
         (SINGLE, CHAIN),
+    ),
+    Mutant(
+        "a header that does not read valid is looked at once",
+        "slots.py",
+        "    for _ in range(_LOOKS):\n",
+        "    for _ in range(0):\n",
+        (TURNED,),
+    ),
+    Mutant(
+        "a header that reads differently each time passes for a corrupt one",
+        "slots.py",
+        "        cut = cut or lease.erases and block != first\n",
+        "",
+        (PAIRS3,),
+    ),
+    Mutant(
+        "data that does not read right is read once",
+        "slots.py",
+        """        for _ in range(_READS):
+            if self._read_data""",
+        """        for _ in range(1):
+            if self._read_data""",
+        (TURNED,),
     ),
     Mutant(
         "the corrupt newest is passed over without a word",

@@ -30,6 +30,13 @@ def test_every_answer_at_every_call(on, geometry, record_property):
 
 
 @pytest.mark.parametrize("on", ["cpython", "micropython"])
+@pytest.mark.parametrize("geometry", ["3x2", "2x1", "3by2", "sd3"])
+def test_bits_turned_on_the_bus(on, geometry, record_property):
+    cases = lies(on, "turned", geometry)
+    record_property("summary", json.dumps({"Answers of devices": cases}))
+
+
+@pytest.mark.parametrize("on", ["cpython", "micropython"])
 @pytest.mark.parametrize("geometry", ["3x2", "4x1", "2x1", "2x4", "3by2", "3by3", "3x8"])
 def test_operations_silently_not_done(on, geometry, record_property):
     cases = lies(on, "silent", geometry)

@@ -4,6 +4,7 @@
                                 or half done, and answered in each way that drivers answer
     lies.py silent GEOMETRY     each program and erase silently not, half or but for a bit done,
                                 once and from then on; a device that is dead but says yes
+    lies.py turned GEOMETRY     each read of a restore with one bit turned on the bus, once
     lies.py cells GEOMETRY SEED COUNT    stuck cells, worn out units, disturbed neighbours
 
 The last line is JSON as of sweep.py.
@@ -180,6 +181,41 @@ def restore_case(geometry, chip, saved, count, at, last, answer):
     return "state"
 
 
+def turned_case(geometry, chip, saved, count, at, bit):
+    chip.restore(saved)
+    forget()
+    device = liar(chip, "read", 1 << 20, bit, None)
+    lease = geometry.lease(device)
+    device.calls = 0
+    device.at = device.last = at
+    state = bytearray(geometry.state(count))
+    stage = CheckpointedStageState.resume(state, lease)
+    if not device.told:
+        raise Failure("no bit was turned")
+    if geometry.number(stage.state) != count - 1 or stage.sequence != count:
+        raise Failure("restored state %r, expected %d" % (geometry.number(state), count - 1))
+
+
+def turned(tally, geometry):
+    """What is on the medium is right: the newest state, no older one and no new start."""
+    for count in (1, geometry.per_group, geometry.slots + 1):
+        chip, saved = prepared(geometry, count)
+        device = liar(chip, "read", 1 << 20, "done", None)
+        forget()
+        lease = geometry.lease(device)
+        device.calls = 0
+        CheckpointedStageState.restore(lease)
+        for at in range(1, device.calls + 1):
+            dice = Dice("turned %d %d" % (count, at))
+            bits = list(range(0, 512, 3)) + [dice.below(1 << 20) for _ in range(40)]
+            for bit in bits:
+                try:
+                    turned_case(geometry, chip, saved, count, at, bit)
+                    tally.count("one bit turned in a read of a restore: state")
+                except WRONG as e:
+                    tally.wrong("turned:%s:%r" % (geometry.name, (count, at, bit)), e)
+
+
 def silent_case(geometry, chip, saved, count, first, last, how, seed):
     chip.restore(saved)
     forget()
@@ -288,6 +324,8 @@ def main(part, name, *options):
         answers(tally, geometry)
     elif part == "silent":
         silent(tally, geometry)
+    elif part == "turned":
+        turned(tally, geometry)
     else:
         cells(tally, geometry, *options)
     tally.report()
