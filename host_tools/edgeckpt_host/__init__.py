@@ -4,10 +4,12 @@
     from edgeckpt_host.image import load
 
     with Board.open("/dev/ttyACM0") as board:
-        image = board.pull(board.leases()[0])
-        board.restore(board.leases()[0], load("other.img"))
+        image = board.pull(board.lease())
+        other = load("other.img")
+        board.restore(board.lease(), other.state, other.schema)
 
-Importing this package is cheap: the modules below it are imported where they are used.
+All of it: docs/api.md. Importing this package is cheap: the modules below it are imported where
+they are used.
 """
 
 __version__ = "0.1.0"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from edgeckpt.slots import SlotRing
 
 from .errors import HostError
 from .image import Image, from_blocks
-from .link import AgentError, Link
+from .link import AgentError, Link, leave
 from .stream import Stream, open_stream
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
@@ -59,6 +60,12 @@ class Lease:
     @property
     def id(self) -> int:
         return int(self.lease_id, 16)
+
+    @property
+    def laps(self) -> int:
+        """How often the ring has been written round, by its sequence. About as often was each
+        unit erased; each restart adds the erase of one unit (docs/format.md)."""
+        return self.sequence // self.slots if self.slots else 0
 
     @property
     def health(self) -> str:
@@ -149,45 +156,35 @@ class Board:
         """Open `port` and get an agent to answer. HostError `port`, `no-answer`, `no-module`.
 
         attach: "repl" starts the agent through the REPL, "direct" talks to one that the
-            board's program polls, "auto" tries them in that order.
+            board's program polls; "auto" tries them in that order, "live" in the other one, so
+            that a program that polls is not interrupted.
         key: for agents that want one before they write.
         restart: run the board's program again on close; None: if it ran before.
         stream: an open line to use instead of `port`.
         gap_ms: silence that ends a frame on both sides; the default suits slow lines.
         """
         stream = stream or open_stream(port, baud, trace)
+        link = Link(stream, timeout, retries)
+        arguments = ""
+        if gap_ms is not None:
+            link.gap = 1.3 * gap_ms / 1000
+            arguments = f"gap_ms={gap_ms}"
         try:
-            link = Link(stream, timeout, retries)
-            arguments = ""
-            if gap_ms is not None:
-                link.gap = 1.3 * gap_ms / 1000
-                arguments = f"gap_ms={gap_ms}"
-            if attach == "direct":
-                board = cls(link, restart=False)
-            else:
+            direct = attach == "direct" or attach == "live" and link.answers(min(timeout, 1.0))
+            if not direct:
                 try:
                     link.start_agent(arguments)
                 except HostError as e:
-                    if attach != "auto" or e.cause != "no-answer":
+                    if attach != "auto" or e.cause != "no-answer" or not link.answers(2 * timeout):
                         raise
-                    board = cls._direct(link, e)
-                else:
-                    board = cls(link, restart=restart)
+            board = cls(link, restart=restart)
             if key is not None:
                 board.authorize(key)
             return board
         except BaseException:
-            stream.close()
+            with suppress(HostError):  # what went wrong before is told
+                leave(link, restart)
             raise
-
-    @classmethod
-    def _direct(cls, link: Link, error: HostError) -> Board:
-        # No REPL: perhaps an agent that the program on the board polls.
-        try:
-            link.request(wire.ECHO, payload=b"?", expect=wire.DATA, retries=1)
-            return cls(link, restart=False)
-        except (HostError, AgentError):
-            raise error from None
 
     def authorize(self, key: bytes) -> None:
         """Prove the key to an agent that wants one before it writes. HostError `refused`."""
@@ -200,11 +197,7 @@ class Board:
 
     def close(self) -> None:
         """Give the board its REPL back, and its program if it ran."""
-        restart = self.link.interrupted if self.restart is None else self.restart
-        try:
-            self.link.leave(restart)
-        finally:
-            self.link.stream.close()
+        leave(self.link, self.restart)
 
     def __enter__(self) -> Board:
         return self
@@ -482,6 +475,13 @@ class Board:
         if progress:
             progress(len(state), len(state))
         return {"sequence": done.a, "slot": done.b, "resumed": resumed}
+
+
+def complete_schema(image: Image, lease: Lease) -> None:
+    """Give an image whose schema text is too long for the header the board's, if it is that."""
+    text = lease.schema
+    if not image.schema and text and crc32(text.encode()) == image.header.schema_crc:
+        image.schema = text
 
 
 def _announce(state: bytes, schema: str, nonce: bytes, schema_crc: int | None = None) -> bytes:

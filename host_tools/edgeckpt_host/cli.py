@@ -9,17 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from . import __version__
+from .call import Call
 from .errors import EXIT, HostError
-
-if TYPE_CHECKING:
-    from .board import Board, Lease
-    from .image import Image
-    from .output import Output
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -105,150 +101,6 @@ _fallback = click.option(
 )
 
 
-class Call:
-    """What every command has: its output and, from the options, how to reach boards and files."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        from .output import Output
-
-        self.options = options
-        self.out: Output = Output(options.get("as_json", False), options.get("quiet", False))
-
-    def ports(self) -> list[str]:
-        """The ports to work on: those given, or the only board there is. HostError `port`."""
-        given: list[str] = [
-            name
-            for part in self.options.get("ports") or ()
-            for name in (part.split() if "://" not in part else [part])
-        ]
-        if given and given != ["all"]:
-            return given
-        from .ports import boards
-
-        found = [b["port"] for b in boards()]
-        if not found:
-            raise HostError(
-                "port", "no board found", "give its port with --port, or $EDGECKPT_PORT"
-            )
-        if not given and len(found) > 1:
-            raise HostError(
-                "port", f"several boards: {', '.join(found)}", "choose with --port, or --port all"
-            )
-        return found
-
-    def open(self, port: str) -> Board:
-        from .board import Board
-
-        o = self.options
-        key = None
-        if o.get("key_file"):
-            from .image import read_file
-
-            key = read_file(o["key_file"]).strip()
-        return Board.open(
-            port,
-            baud=o["baud"],
-            timeout=o["timeout"],
-            retries=o["retries"],
-            trace=o["trace"],
-            attach=o["attach"],
-            key=key,
-            restart=o["restart"],
-        )
-
-    def image_options(self) -> dict[str, Any]:
-        o = self.options
-        magic = o.get("magic", "CKPT")
-        try:
-            raw = bytes.fromhex(magic[2:]) if magic.startswith("0x") else magic.encode("latin-1")
-        except ValueError:
-            raw = b""
-        if len(raw) != 4:
-            raise HostError(
-                "usage", f"--magic {magic}: expected four bytes, as text or 0x and hex"
-            )
-        return {
-            "block_size": o.get("block_size"),
-            "magic": raw,
-            "version": o.get("format_version", 1),
-        }
-
-    def load(self, path: Path) -> Image:
-        from .image import load
-
-        o = self.options
-        return load(
-            path,
-            slot=o.get("slot"),
-            lease_id=o.get("lease_id"),
-            fallback=o.get("fallback", False),
-            **self.image_options(),
-        )
-
-    def board_image(self, board: Board) -> tuple[Lease, Image]:
-        """The checkpoint that the options choose on the board, its schema text completed."""
-        o = self.options
-        lease = board.lease(o.get("lease_id"))
-        with self.out.progress("pull") as progress:
-            image = board.pull(
-                lease, o.get("slot"), fallback=o.get("fallback", False), progress=progress
-            )
-        _complete_schema(image, lease)
-        return lease, image
-
-    def run(self, work: Callable[[], dict[str, Any]]) -> None:
-        """One result: print it, or its error, and exit."""
-        try:
-            result = work()
-        except HostError as e:
-            self.out.error(e)
-            sys.exit(e.exit_code)
-        self.out.json({"ok": True, **result})
-
-    def each(self, work: Callable[[Board], dict[str, Any]]) -> None:
-        """The same for each board that the options name; one summary for several."""
-        try:
-            ports = self.ports()
-        except HostError as e:
-            self.out.error(e)
-            sys.exit(e.exit_code)
-        if len(ports) == 1:
-            self.run(lambda: self._on(ports[0], work))
-            return
-        from .output import error_document
-
-        documents: list[dict[str, Any]] = []
-        causes = set()
-        for port in ports:
-            self.out.line(f"== {port}")
-            try:
-                documents.append({"ok": True, **self._on(port, work)})
-                causes.add("ok")
-            except HostError as e:
-                documents.append({"port": port, **error_document(e)})
-                causes.add(e.cause)
-                if not self.out.as_json:
-                    self.out.error(e)
-        good = sum(1 for d in documents if d["ok"])
-        self.out.line(f"== {good} of {len(ports)} boards")
-        self.out.json({"ok": good == len(ports), "boards": documents})
-        if causes != {"ok"}:
-            sys.exit(EXIT[causes.pop()] if len(causes) == 1 else EXIT["partial"])
-
-    def _on(self, port: str, work: Callable[[Board], dict[str, Any]]) -> dict[str, Any]:
-        with self.open(port) as board:
-            return {"port": port, **work(board)}
-
-
-def _complete_schema(image: Image, lease: Lease) -> None:
-    # A text that is too long for the header is told by the board, and checked.
-    from zlib import crc32
-
-    text = lease.schema
-    if not image.schema and text and crc32(text.encode()) == image.header.schema_crc:
-        image.schema = text
-
-
 class _Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order people need them
@@ -274,16 +126,18 @@ def ports(**options: Any) -> None:
         from .ports import boards
 
         found = boards()
-        for b in found:
-            call.out.line(f"{b['port']:<20} {b['id']:<10} {b['description']}")
-        if not found:
+        rows = [(b["port"], b["id"], b["description"]) for b in found]
+        if rows:
+            lines = (f"{a:<20} {b:<10} {c}" for a, b, c in rows)
+            call.out.table(("port", "id", "description"), rows, lines)
+        else:
             call.out.note("no serial port that may be a board")
         return {"ports": found}
 
     call.run(work)
 
 
-@cli.command()
+@cli.command(short_help="Leases, slots, newest sequence, schema, health, wear.")
 @click.argument("file", type=FILE, required=False)
 @_line
 @_lease
@@ -297,7 +151,7 @@ def info(file: Path | None, **options: Any) -> None:
     if file is not None:
         call.run(lambda: commands.info_file(call, file))
     else:
-        call.each(lambda board: commands.info_board(call, board))
+        call.each_board(commands.info_board)
 
 
 @cli.command()
@@ -309,10 +163,10 @@ def log(**options: Any) -> None:
     from . import commands
 
     call = Call(options)
-    call.each(lambda board: commands.log(call, board))
+    call.each_board(commands.log)
 
 
-@cli.command()
+@cli.command(short_help="Read a checkpoint, or the whole lease, into a file.")
 @click.argument("file", type=FILE)
 @click.option("--slot", type=NUMBER, help="This slot; default: the newest checkpoint.")
 @click.option("--raw", is_flag=True, help="The whole lease, block by block.")
@@ -326,10 +180,10 @@ def pull(file: Path, **options: Any) -> None:
     from . import commands
 
     call = Call(options)
-    call.each(lambda board: commands.pull(call, board, file))
+    call.each_board(lambda c, board: commands.pull(c, board, file))
 
 
-@cli.command()
+@cli.command(short_help="Check a file, or all checkpoints of a board.")
 @click.argument("file", type=FILE, required=False)
 @click.option("--against", type=FILE, help="Compare the board with this file, by digests only.")
 @click.option("--slot", type=NUMBER, help="Only this slot.")
@@ -350,9 +204,9 @@ def verify(file: Path | None, against: Path | None, **options: Any) -> None:
     if file is not None and against is None:
         call.run(lambda: commands.verify_file(call, file))
     elif against is not None:
-        call.each(lambda board: commands.verify_against(call, board, against))
+        call.each_board(lambda c, board: commands.verify_against(c, board, against))
     else:
-        call.each(lambda board: commands.verify_board(call, board))
+        call.each_board(commands.verify_board)
 
 
 @cli.command()
@@ -377,7 +231,7 @@ def restore(file: Path, **options: Any) -> None:
     from . import commands
 
     call = Call(options)
-    call.each(lambda board: commands.restore(call, board, file))
+    call.each_board(lambda c, board: commands.restore(c, board, file))
 
 
 @cli.command()
@@ -396,12 +250,12 @@ def show(file: Path | None, **options: Any) -> None:
 
     call = Call(options)
     if file is not None:
-        call.run(lambda: commands.show(call, call.load(file)))
+        call.run(lambda: commands.show(call, call.load(file, call.options["lease_id"])))
     else:
-        call.each(lambda board: commands.show(call, call.board_image(board)[1]))
+        call.each_board(lambda c, board: commands.show(c, c.board_image(board)[1]))
 
 
-@cli.command()
+@cli.command(short_help="Two states, field by field: of files, or of a board.")
 @click.argument("old", type=FILE)
 @click.argument("new", type=FILE, required=False)
 @_schema
@@ -415,13 +269,16 @@ def diff(old: Path, new: Path | None, **options: Any) -> None:
     from . import commands
 
     call = Call(options)
+    lease_id = options["lease_id"]
     if new is not None:
-        call.run(lambda: commands.diff(call, call.load(old), call.load(new)))
+        call.run(lambda: commands.diff(call, call.load(old, lease_id), call.load(new, lease_id)))
     else:
-        call.each(lambda board: commands.diff(call, call.load(old), call.board_image(board)[1]))
+        call.each_board(
+            lambda c, board: commands.diff(c, c.load(old, lease_id), c.board_image(board)[1])
+        )
 
 
-@cli.command()
+@cli.command(short_help="An image from JSON, for provisioning.")
 @click.argument("json_file", type=FILE)
 @click.argument("file", type=FILE)
 @click.option("--schema", required=True, help="Schema text, or a file that holds it.")
@@ -439,31 +296,36 @@ def make(json_file: Path, file: Path, **options: Any) -> None:
     call.run(lambda: commands.make(call, json_file, file))
 
 
-@cli.command()
+@cli.command(short_help="Sequence, health and state of a lease, live.")
 @click.option("--interval", default=1.0, show_default=True, help="Seconds.")
 @click.option("--count", default=0, help="End after so many looks. Default: until Ctrl-C.")
+@_schema
 @_line
 @_lease
 @_output
 def watch(**options: Any) -> None:
-    """Sequence and health of a lease, live. With --json one document per look, one a line."""
-    from . import commands
+    """Sequence, slot, health and state of a lease, live: first the whole state, then what changes.
 
-    call = Call(options)
-    call.each(lambda board: commands.watch(call, board))
+    A board's program that polls an agent goes on meanwhile; another one is stopped. With --json
+    one document per look, one a line, and the one of the command as the last line.
+    """
+    from .watch import watch as work
+
+    if options["attach"] == "auto":
+        options["attach"] = "live"
+    Call(options, lines=True).each_board(work)
 
 
-@cli.command()
+@cli.command(short_help="Copy the module to the board, as .mpy.")
 @click.option("--source", type=click.Path(path_type=Path, file_okay=False), help="Other module.")
 @click.option("--no-compile", is_flag=True, help="Copy .py files instead of .mpy.")
 @_line
 @_output
 def install(**options: Any) -> None:
     """Copy the module to the board, as .mpy for its architecture and version."""
-    from . import commands
+    from .install import install as work
 
-    call = Call(options)
-    call.run(lambda: commands.install(call))
+    Call(options).each_port(work)
 
 
 @cli.command()
@@ -476,10 +338,10 @@ def bench(**options: Any) -> None:
     from . import commands
 
     call = Call(options)
-    call.each(lambda board: commands.bench(call, board))
+    call.each_board(commands.bench)
 
 
-@cli.command()
+@cli.command(short_help="Write test checkpoints to a lease and read them back.")
 @click.option("--rounds", default=8, show_default=True, help="Checkpoints to write.")
 @_line
 @click.option("--lease", "lease_id", type=NUMBER, required=True, help="The lease to write to.")
@@ -492,10 +354,10 @@ def selftest(**options: Any) -> None:
     from . import commands
 
     call = Call(options)
-    call.each(lambda board: commands.selftest(call, board))
+    call.each_board(commands.selftest)
 
 
-@cli.command()
+@cli.command(short_help="One HTML page of a board or a dump.")
 @click.argument("source", type=FILE, required=False)
 @click.option("--output", "-o", type=FILE, required=True, help="The page to write.")
 @_schema
@@ -511,7 +373,7 @@ def report(source: Path | None, output: Path, **options: Any) -> None:
     if source is not None:
         call.run(lambda: commands.report_file(call, source, output))
     else:
-        call.each(lambda board: commands.report_board(call, board, output))
+        call.each_board(lambda c, board: commands.report_board(c, board, output))
 
 
 @cli.command()
@@ -532,7 +394,7 @@ def wear(**options: Any) -> None:
     call.run(lambda: commands.wear(call))
 
 
-@cli.command()
+@cli.command(short_help="Check a schema text, or compile it for the board.")
 @click.argument("words", nargs=-1, required=True, metavar="[compile] TEXT [MODULE.py]")
 @click.option(
     "--form",
@@ -568,7 +430,7 @@ def schema(words: tuple[str, ...], **options: Any) -> None:
         raise click.UsageError("expected: schema TEXT, or schema compile TEXT MODULE.py")
 
 
-@cli.command()
+@cli.command(short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell: eval "$(edgeckpt completion bash)"."""
@@ -579,6 +441,19 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "edgeckpt", "_EDGECKPT_COMPLETE").source())
 
 
+def _show(error: click.ClickException) -> None:
+    # There is no Call yet: click has found fault with the arguments.
+    if "--json" not in sys.argv:
+        error.show()
+        return
+    from .output import Output, error_value
+
+    context = getattr(error, "ctx", None)
+    command = context.command.name if context and context.parent else None
+    value = error_value(HostError("usage", error.format_message(), "edgeckpt --help"))
+    Output(as_json=True).json({"ok": False, "command": command, "error": value})
+
+
 def main() -> None:
     """Entry point: no traceback for what a user can cause."""
     import signal
@@ -586,16 +461,14 @@ def main() -> None:
     try:
         cli(prog_name="edgeckpt", standalone_mode=False)
     except click.ClickException as e:
-        e.show()
+        _show(e)
         sys.exit(e.exit_code)
     except click.exceptions.Exit as e:
         sys.exit(e.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         click.echo("edgeckpt: interrupted", err=True)
         sys.exit(EXIT["interrupted"])
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     finally:
         # All is done and said: a Ctrl-C while the interpreter ends changes no exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -13,12 +13,12 @@ from edgeckpt import header as hdr
 from . import state as st
 from .errors import HostError
 from .image import Dump, Image, build, dump_headers, parse, read_file, write_file
-from .output import size_text
 from .parts import PartFile
+from .terminal import size_text
 
 if TYPE_CHECKING:
     from .board import Board, Lease
-    from .cli import Call
+    from .call import Call
 
 
 # Looking
@@ -38,9 +38,13 @@ def info_file(call: Call, path: Path) -> dict[str, Any]:
         if not found:
             raise
         image = None
-    document: dict[str, Any] = {"file": str(path), "bytes": len(data)}
+    document: dict[str, Any] = {
+        "file": str(path),
+        "bytes": len(data),
+        "image": image.describe() if image is not None else None,
+        "dump": None,
+    }
     if image is not None:
-        document["image"] = image.describe()
         image_lines(call, image)
     found = dump_headers(data, options["magic"], options["version"])
     if found and len(data) >= found[0][1].lease_blocks * found[0][1].block_size:
@@ -62,7 +66,9 @@ def info_file(call: Call, path: Path) -> dict[str, Any]:
             "damaged": ring.damaged,
             "history": [{"sequence": s, "slot": slot} for s, slot in history],
         }
-        call.out.line(slot_map(ring.slots, ring.newest, ring.corrupt, dict(flip(history))))
+        call.out.map(
+            slot_map(ring.slots, ring.newest, ring.corrupt, {slot for _, slot in history})
+        )
         dump.close()
     return document
 
@@ -79,15 +85,11 @@ def image_lines(call: Call, image: Image) -> None:
         call.out.line(f"  {'schema':<12} {image.schema}")
 
 
-def flip(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    return [(b, a) for a, b in pairs]
-
-
-def slot_map(slots: int, newest: int, corrupt: int, sequences: dict[int, int]) -> str:
+def slot_map(slots: int, newest: int, corrupt: int, used: set[int]) -> str:
     """The ring as a map: # newest, o a checkpoint, ! corrupt, . nothing committed."""
     cells = []
     for slot in range(slots):
-        mark = "o" if slot in sequences else "."
+        mark = "o" if slot in used else "."
         mark = "!" if slot == corrupt else "#" if slot == newest else mark
         cells.append(mark)
     lines = ["".join(cells[i : i + 64]) for i in range(0, slots, 64)]
@@ -97,7 +99,7 @@ def slot_map(slots: int, newest: int, corrupt: int, sequences: dict[int, int]) -
 def lease_document(lease: Lease) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(lease), "health": lease.health}
+    return {**asdict(lease), "health": lease.health, "laps": lease.laps}
 
 
 def info_board(call: Call, board: Board) -> dict[str, Any]:
@@ -139,13 +141,12 @@ def info_board(call: Call, board: Board) -> dict[str, Any]:
             call.out.line(f"  schema {schema}")
         if lease.torn:
             call.out.line("  a checkpoint was cut by a power failure; the one before holds")
-        call.out.line(
-            slot_map(
-                lease.slots,
-                lease.newest,
-                lease.corrupt,
-                {h["slot"]: h["sequence"] for h in history},
-            )
+        # Not "at least": after a cut, numbers may be left out (docs/format.md).
+        worn = "each unit erased" if lease.erases else "each slot written"
+        more = "; each restart erases one more" if lease.erases else ""
+        call.out.line(f"  wear: {worn} about {lease.laps} times (sequence / slots){more}")
+        call.out.map(
+            slot_map(lease.slots, lease.newest, lease.corrupt, {h["slot"] for h in history})
         )
     return {"board": hello, "leases": documents}
 
@@ -164,45 +165,41 @@ def checkpoint_document(sequence: int, slot: int, h: hdr.Header) -> dict[str, An
 def log(call: Call, board: Board) -> dict[str, Any]:
     lease = board.lease(call.options["lease_id"])
     history = [checkpoint_document(*entry) for entry in board.history(lease)]
-    call.out.line("  sequence     slot    bytes  data CRC-32  schema CRC-32")
+    rows = []
     for h in history:
         mark = "*" if h["slot"] == lease.newest else "!" if h["slot"] == lease.corrupt else " "
-        call.out.line(
-            f"{mark} {h['sequence']:>8} {h['slot']:>8} {h['data_len']:>8}  {h['data_crc']:<11}  "
-            f"{h['schema_crc'] or 'raw bytes'}"
-        )
+        numbers = (str(h[name]) for name in ("sequence", "slot", "data_len"))
+        rows.append((mark, *numbers, h["data_crc"], h["schema_crc"] or "raw bytes"))
+    lines = ["  sequence     slot    bytes  data CRC-32  schema CRC-32"]
+    lines += [f"{m} {a:>8} {b:>8} {c:>8}  {d:<11}  {e}" for m, a, b, c, d, e in rows]
+    head = ("", "sequence:", "slot:", "bytes:", "data CRC-32", "schema CRC-32")
+    call.out.table(head, rows, lines)
     return {"lease_id": lease.lease_id, "newest": lease.newest, "checkpoints": history}
 
 
 def show(call: Call, image: Image) -> dict[str, Any]:
-    h = image.header
-    given = call.options.get("schema")
-    given = st.schema_argument(given) if given else None
-    crc = h.schema_crc if image.integrity else 0
-    text = st.schema_for(given, image.schema, crc, image.source)
-    document: dict[str, Any] = {"image": image.describe(), "notes": image.notes}
-    if not text:
-        if not image.integrity:
-            raise HostError(
-                "schema",
-                f"{image.source}: a plain image has no schema",
-                "give it with --schema TEXT or --schema FILE",
-            )
-        document.update(schema=None, state=image.state.hex())
-        call.out.line(image.state.hex())
-        return document
-    tree, value = st.decode(text, image.state, image.source)
-    document.update(schema=text, state=st.exact(tree, value), plain=st.plain(tree, value))
+    text, exact, plain = st.of_image(image, call.schema())
+    if not text and not image.integrity:
+        raise HostError(
+            "schema",
+            f"{image.source}: a plain image has no schema",
+            "give it with --schema TEXT or --schema FILE",
+        )
     for note in image.notes:
         call.out.note(f"note: {note}")
-    shown = document["state"] if call.options.get("exact") else document["plain"]
-    call.out.line(json.dumps(shown, indent=2, ensure_ascii=False))
-    return document
+    shown = exact if call.options["exact"] else plain
+    call.out.line(json.dumps(shown, indent=2, ensure_ascii=False) if text else shown)
+    return {
+        "image": image.describe(),
+        "notes": image.notes,
+        "schema": text or None,
+        "state": exact,
+        "plain": plain,
+    }
 
 
 def diff(call: Call, old: Image, new: Image) -> dict[str, Any]:
-    given = call.options.get("schema")
-    given = st.schema_argument(given) if given else None
+    given = call.schema()
     values = []
     for image in (old, new):
         crc = image.header.schema_crc if image.integrity and not given else 0
@@ -239,9 +236,7 @@ class Differs(HostError):
 def pull(call: Call, board: Board, path: Path) -> dict[str, Any]:
     o = call.options
     lease = board.lease(o["lease_id"])
-    if len(call.ports()) > 1:
-        name = board.name.rstrip("/").rpartition("/")[2].replace(":", "_")
-        path = path.with_name(f"{path.stem}-{name}{path.suffix}")
+    path = call.file(path)
     if o["raw"]:
         return _pull_raw(call, board, lease, path)
     slot = o["slot"] if o["slot"] is not None else lease.newest
@@ -312,12 +307,9 @@ def _runs(blocks: list[int]) -> list[tuple[int, int]]:
 def restore(call: Call, board: Board, path: Path) -> dict[str, Any]:
     o = call.options
     lease = board.lease(o["lease_id"])
-    source_id = o["lease_id"]
-    call.options["lease_id"] = None
-    image = call.load(path)
-    call.options["lease_id"] = source_id
+    image = call.load(path, None)  # --lease is the board's; whether it is the image's is below
     h = image.header
-    given = st.schema_argument(o["schema"]) if o["schema"] else None
+    given = call.schema()
     if not image.integrity:
         if not o["plain"]:
             raise HostError(
@@ -429,10 +421,9 @@ def make(call: Call, json_file: Path, path: Path) -> dict[str, Any]:
 
 
 def verify_file(call: Call, path: Path) -> dict[str, Any]:
-    image = call.load(path)
+    image = call.load(path, call.options["lease_id"])
     document: dict[str, Any] = {"file": str(path), "image": image.describe()}
-    given = call.options.get("schema")
-    given = st.schema_argument(given) if given else None
+    given = call.schema()
     h = image.header
     decoded = False
     if image.integrity and h.schema_crc and not image.schema and not given:
@@ -576,26 +567,6 @@ def wear(call: Call) -> dict[str, Any]:
 # Boards
 
 
-def watch(call: Call, board: Board) -> dict[str, Any]:
-    o = call.options
-    lease = board.lease(o["lease_id"])
-    looks = 0
-    while True:
-        lease = board.status(lease.index)
-        looks += 1
-        if call.out.as_json:
-            print(json.dumps({"time": time.time(), **lease_document(lease)}), flush=True)
-        else:
-            call.out.line(
-                f"{time.strftime('%H:%M:%S')} sequence {lease.sequence} slot {lease.newest} "
-                f"{lease.health}"
-            )
-        if o["count"] and looks >= o["count"]:
-            break
-        time.sleep(min(o["interval"], 2.5))
-    return {"looks": looks, "lease": lease_document(lease)}
-
-
 def bench(call: Call, board: Board) -> dict[str, Any]:
     from edgeckpt import wire
 
@@ -605,7 +576,7 @@ def bench(call: Call, board: Board) -> dict[str, Any]:
     blob = bytes(range(256)) * (frame // 256 + 1)
     start = time.monotonic()
     for _ in range(16):
-        board.link.request(wire.ECHO, payload=b"", expect=wire.DATA)
+        board.link.ping()
     ping = (time.monotonic() - start) / 16
     count = max(1, min(call.options["size"], 1 << 20) // frame)
     start = time.monotonic()
@@ -673,13 +644,6 @@ def selftest(call: Call, board: Board) -> dict[str, Any]:
     return {"lease_id": lease.lease_id, "rounds": results}
 
 
-def install(call: Call) -> dict[str, Any]:
-    from .install import install as run
-
-    ports = call.ports()
-    return run(call, ports)
-
-
 def report_file(call: Call, source: Path, output: Path) -> dict[str, Any]:
     from .report import of_file
 
@@ -689,4 +653,4 @@ def report_file(call: Call, source: Path, output: Path) -> dict[str, Any]:
 def report_board(call: Call, board: Board, output: Path) -> dict[str, Any]:
     from .report import of_board
 
-    return of_board(call, board, output)
+    return of_board(call, board, call.file(output))

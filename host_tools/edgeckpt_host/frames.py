@@ -7,9 +7,12 @@ nothing, and gives only frames whose CRC-32s hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from zlib import crc32
 
 from edgeckpt import wire
+
+_ONE_AT_A_TIME = Lock()  # `wire` has one place for the CRC-32 of all heads
 
 
 @dataclass
@@ -30,7 +33,8 @@ def build(
     """The bytes of a frame."""
     head = bytearray(wire.HEAD)
     head[1:4] = bytes((kind, tag, aux))
-    wire.stamp(head, a, b, len(payload))
+    with _ONE_AT_A_TIME:
+        wire.stamp(head, a, b, len(payload))
     if not payload:
         return bytes(head)
     return bytes(head) + payload + _payload_crc(head, payload)
@@ -66,7 +70,9 @@ class Parser:
                 break
             head = bytes(buf[at : at + wire.HEAD])
             length = wire.get2(head, 10)
-            if not wire.sound(head) or length > wire.MAX_PAYLOAD:
+            with _ONE_AT_A_TIME:
+                sound = wire.sound(head)
+            if not sound or length > wire.MAX_PAYLOAD:
                 at += 1
                 self.dropped += 1
                 continue

@@ -442,8 +442,9 @@ def build(
     return bytes(template.block) + state + b"\xff" * ((used - 1) * block_size - len(state))
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path | str, data: bytes) -> None:
     """Write a file so that it is there whole or not at all. HostError `file`."""
+    path = Path(path)
     part = path.with_name(path.name + ".tmp")
     try:
         with part.open("wb") as f:

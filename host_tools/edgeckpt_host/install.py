@@ -11,15 +11,15 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import HostError
-from .link import Link
-from .stream import open_stream
+from .link import Link, leave
 
 if TYPE_CHECKING:
-    from .cli import Call
+    from .call import Call
 
 # sys.implementation._mpy >> 10 & 15, py/persistentcode.h
 ARCHITECTURES = (
@@ -91,16 +91,11 @@ def compile_mpy(path: Path, name: str, mpy: int, target: Path) -> Path | None:
     return out if fits else None
 
 
-def install(call: Call, ports: list[str]) -> dict[str, Any]:
-    """Copy the module to each port."""
-    results = [_one(call, port) for port in ports]
-    return results[0] if len(results) == 1 else {"boards": results}
-
-
-def _one(call: Call, port: str) -> dict[str, Any]:
+def install(call: Call) -> dict[str, Any]:
+    """Copy the module to the board at the call's port."""
     o = call.options
     files = module_files(o["source"])
-    stream = open_stream(port, o["baud"], o["trace"])
+    stream = call.stream()
     link = Link(stream, o["timeout"], o["retries"])
     try:
         link.take_repl()
@@ -116,18 +111,18 @@ def _one(call: Call, port: str) -> dict[str, Any]:
                 _copy(link, (built or path).read_bytes(), _join(root, target))
                 done.append(target)
                 call.out.line(f"{target}")
-        link.repl = True
         version = _run(
             link, "import sys\nfor n in list(sys.modules):\n if n.startswith('edgeckpt'):"
             "del sys.modules[n]\nimport edgeckpt\nprint(edgeckpt.__version__)\n",
         ).strip()  # fmt: skip
-        call.out.line(f"{port}: edgeckpt {version} in {root or 'the current directory'}")
-        return {"port": port, "directory": root, "files": done, "version": version}
-    finally:
-        try:
-            link._write(b"\r\x02")
-        finally:
-            stream.close()
+    except BaseException:
+        with suppress(HostError):  # what went wrong before is told
+            leave(link, o["restart"])
+        raise
+    stream.armed = False
+    leave(link, o["restart"])
+    call.out.line(f"{call.port}: edgeckpt {version} in {root or 'the current directory'}")
+    return {"directory": root, "files": done, "version": version}
 
 
 def _join(root: str, name: str) -> str:

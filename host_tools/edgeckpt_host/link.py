@@ -18,12 +18,16 @@ from .stream import Stream
 
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 _WINDOW = 8192  # bytes of blocks that one READ asks for; two are under way at any time
-# A BYE without a byte that a REPL would take for a command (Ctrl-A to Ctrl-E).
-_BYE = next(
-    frame
-    for frame in (build(wire.BYE, tag) for tag in range(1, 256))
-    if not set(frame) & {1, 3, 4, 5}
-)
+
+
+def _harmless(kind: int) -> bytes:
+    # A frame with no byte, behind its kind, that a REPL takes for a command or for text.
+    frames = (build(kind, tag) for tag in range(128, 256))
+    return next(f for f in frames if all(byte == 0 or byte > 127 for byte in f[2:]))
+
+
+_BYE = _harmless(wire.BYE)
+_ECHO = _harmless(wire.ECHO)
 _START = "from edgeckpt import agent;agent.serve(%s)"
 
 
@@ -55,7 +59,8 @@ class Link:
     timeout: seconds without a byte after which a reply counts as lost.
     gap: seconds of silence that end a frame for the agent (its `gap_ms`, and margin).
     `received`, `sent`: bytes on the line so far. `interrupted`: a program was running on the
-    board when the REPL was taken (it is started again by `close(restart=True)`).
+    board when the REPL was taken (it is started again by `leave(restart=True)`). `repl`: the REPL
+    was taken and has to be given back; `serving`: the agent in it has answered.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Link:
         self.repeats = 0
         self.interrupted = False
         self.repl = False
+        self.serving = False
         self._parser = Parser()
         self._frames: deque[Frame] = deque()
         self._tag = 0
@@ -129,6 +135,7 @@ class Link:
             self._write(b"\r\x01")
             seen += self._until(_BANNER, 0.15 + 0.3 * attempt)
             if _BANNER in seen:
+                self.repl = True
                 self._drain(0.01)
                 return
         hint = (
@@ -179,7 +186,6 @@ class Link:
                 if e.cause != "no-answer" or attempt == attempts - 1:
                     raise
                 continue
-            self.repl = True
             self._parser.reset()
             text = bytearray(self._left)
             self._frames.extend(self._parser.feed(self._left))
@@ -190,11 +196,11 @@ class Link:
                 self._frames.extend(self._parser.feed(data))
             if self._frames:
                 self._frames.clear()
+                self.serving = True
                 return
             said = (text.split(b"\x04") + [b""])[1].decode("utf-8", "replace").strip()
             last = said.splitlines()[-1] if said else ""
             if "ImportError" in last or "no module" in last:
-                self.repl = False
                 raise HostError(
                     "no-module",
                     f"{name}: the board has no module edgeckpt ({last})",
@@ -208,20 +214,43 @@ class Link:
         """End the agent, give the REPL back; with `restart`, run the board's program again."""
         if not self.repl:
             return
-        try:
-            self.request(wire.BYE, expect=wire.OK, timeout=min(self.timeout, 0.5), retries=1)
-            if self._last != b"\x04>":  # the raw REPL's prompt may have come with the answer
-                self._until(b"\x04>", 0.5)
-        except (HostError, AgentError):
+        if not self.serving or not self._bye():
             self.take_repl()
-        self.repl = False
+        self.repl = self.serving = False
         self._write(b"\r\x02")
         self._until(b">>> ", 1.0)
         if restart:
             self._write(b"\x04")
             self._until(b"reboot", 1.0)
 
+    def _bye(self) -> bool:
+        # Whether the agent has left, and the raw REPL is there.
+        try:
+            self.request(wire.BYE, expect=wire.OK, timeout=min(self.timeout, 0.5), retries=1)
+        except (HostError, AgentError):
+            return False
+        if self._last != b"\x04>":  # the raw REPL's prompt may have come with the answer
+            self._until(b"\x04>", 0.5)
+        return True
+
     # Frames
+
+    def answers(self, seconds: float) -> bool:
+        """Whether an agent is there that answers within `seconds`, whatever else comes on the
+        line. A REPL, or a program that reads the line, is not interrupted by the question."""
+        self._tag = _ECHO[2]  # a late answer is none to a request that follows
+        for _ in range(2):
+            self._write(_ECHO)
+            end = time.monotonic() + seconds / 2
+            while (left := end - time.monotonic()) > 0:
+                for frame in self._parser.feed(self._read(min(left, 0.1))):
+                    if (frame.kind, frame.tag) == (wire.DATA, self._tag):
+                        return True
+        return False
+
+    def ping(self) -> None:
+        """A round trip; an agent that was started leaves after three seconds without any."""
+        self.request(wire.ECHO, expect=wire.DATA)
 
     def _next_tag(self) -> int:
         self._tag = self._tag % 255 + 1
@@ -385,6 +414,14 @@ class Link:
                 continue
             if w.take(frame, block_size, sink):
                 failures = 0
+
+
+def leave(link: Link, restart: bool | None) -> None:
+    """`link.leave()`, and close the line. restart None: if a program ran."""
+    try:
+        link.leave(link.interrupted if restart is None else restart)
+    finally:
+        link.stream.close()
 
 
 class _Window:

@@ -1,124 +1,157 @@
-"""What people and programs see: plain lines, JSON, progress, colours only on a terminal.
+"""What people and programs see of a command: lines, tables, JSON, progress, errors.
 
 Promises: with --json exactly one JSON document goes to stdout, whatever happens, and nothing
-else does; progress and errors go to stderr.
+else does (of `watch` one a line); progress and errors go to stderr.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
-from types import TracebackType
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 from .errors import HostError
-
-
-def colours(stream: Any = sys.stdout) -> bool:
-    """Whether to use colours on `stream`: a terminal, and NO_COLOR not set."""
-    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
-
-
-def size_text(n: float) -> str:
-    """Bytes for people: 512 B, 4.0 KiB, 1.5 MiB."""
-    if n < 1024:
-        return f"{n:.0f} B"
-    for unit in ("KiB", "MiB", "GiB"):
-        n /= 1024
-        if n < 1024 or unit == "GiB":
-            return f"{n:.1f} {unit}"
-    raise AssertionError
+from .terminal import Bar, Lines, Screen, coloured_map, colours, is_terminal, table
 
 
 class Output:
-    """Where a command reports. `line()` for people, `result` for --json."""
+    """Where a command reports. `line()` for people, `json()` for programs.
 
-    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+    name: of the board, where there are several; what is said of it is kept until `release()`,
+    but for what is shown `now()`.
+    """
+
+    def __init__(
+        self,
+        as_json: bool = False,
+        quiet: bool = False,
+        name: str = "",
+        screen: Screen | None = None,
+    ) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        self.name = name
+        self._screen = screen or Screen()
+        self._kept: list[tuple[TextIO, Any]] | None = [] if name else None
+
+    def of(self, name: str) -> Output:
+        """The output of one board of several."""
+        return Output(self.as_json, self.quiet, name, self._screen)
+
+    def release(self) -> None:
+        """Show what was kept, below the name."""
+        kept, self._kept = self._kept, None
+        if kept:
+            self.line(f"== {self.name}")
+        for stream, what in kept or ():
+            self._say(stream, what)
+
+    def close(self) -> None:
+        self._screen.close()
+
+    def _say(self, stream: TextIO, what: Any) -> None:
+        if self._kept is not None:
+            self._kept.append((stream, what))
+        else:
+            self._screen.show(stream, what)
+
+    @property
+    def _for_people(self) -> bool:
+        return not self.as_json and not self.quiet
+
+    @property
+    def _rich(self) -> bool:
+        return self._for_people and is_terminal(sys.stdout)
+
+    # The result
 
     def line(self, text: str = "") -> None:
         """A line of the result, for people."""
-        if not self.as_json and not self.quiet:
-            print(text)
+        if self._for_people:
+            self._say(sys.stdout, text)
+
+    def now(self, text: str) -> None:
+        """A line of the result that does not wait for the end."""
+        if self._for_people:
+            self._screen.show(sys.stdout, self._named(text))
+
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        lines: Iterable[str],
+        title: str = "",
+    ) -> None:
+        """A table on a terminal; `lines` say the same elsewhere."""
+        if self._rich:
+            self._say(sys.stdout, table(title, head, rows))
+            return
+        for text in lines:
+            self.line(text)
+
+    def map(self, text: str) -> None:
+        """A map of slots; in colours on a terminal."""
+        if self._rich:
+            self._say(sys.stdout, coloured_map(text))
+        else:
+            self.line(text)
+
+    def json(self, document: dict[str, Any], *, one_line: bool = False) -> None:
+        """The document of the command, or one of several on a line each."""
+        if self.as_json:
+            indent = None if one_line else 2
+            text = json.dumps(document, indent=indent, ensure_ascii=False, default=str)
+            self._screen.show(sys.stdout, text)
+
+    # Remarks
 
     def note(self, text: str) -> None:
         """A remark that is not the result."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            self._say(sys.stderr, text)
 
-    def json(self, document: dict[str, Any]) -> None:
-        if self.as_json:
-            print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    def note_now(self, text: str) -> None:
+        """One that does not wait for the end."""
+        if not self.quiet:
+            self._screen.show(sys.stderr, self._named(text))
 
     def error(self, error: HostError) -> None:
-        """One line on what went wrong, one on what to do."""
+        """One line on what went wrong, one on what to do; with --json the document says it."""
         if self.as_json:
-            self.json(error_document(error))
             return
         mark = "\x1b[31medgeckpt:\x1b[0m" if colours(sys.stderr) else "edgeckpt:"
-        print(f"{mark} {error}", file=sys.stderr)
+        self._say(sys.stderr, f"{mark} {error}")
         if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+            self._say(sys.stderr, f"  {error.hint}")
 
-    def progress(self, what: str) -> Progress:
-        return Progress(what, shown=not self.quiet and sys.stderr.isatty())
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Bar | Lines | None]:
+        """What is to be told of a transfer: (bytes done, bytes in all). None: nobody looks."""
+        shown: Bar | Lines | None = None
+        what = f"{self.name} {what}" if self.name else what
+        if not self.quiet:
+            if is_terminal(sys.stderr):
+                shown = Bar(self._screen, what)
+            elif not self.as_json:
+                shown = Lines(lambda text: self._screen.show(sys.stderr, text), what)
+        try:
+            yield shown
+        finally:
+            if shown is not None:
+                shown.close()
+
+    def _named(self, text: str) -> str:
+        return f"{self.name}: {text}" if self.name else text
 
 
-def error_document(error: HostError) -> dict[str, Any]:
-    """The shape of an error in --json (docs/cli.md, "error")."""
+def error_value(error: HostError) -> dict[str, Any]:
+    """What --json has in `error` (docs/cli.md)."""
     return {
-        "ok": False,
-        "error": {
-            "cause": error.cause,
-            "exit_code": error.exit_code,
-            "message": str(error),
-            "hint": error.hint,
-            "details": {k: v for k, v in error.details.items() if v is not None},
-        },
+        "cause": error.cause,
+        "exit_code": error.exit_code,
+        "message": str(error),
+        "hint": error.hint,
+        "details": {k: v for k, v in error.details.items() if v is not None},
     }
-
-
-class Progress:
-    """Bytes done of bytes in all, with rate and time left, on one line of a terminal."""
-
-    def __init__(self, what: str, shown: bool) -> None:
-        self.what = what
-        self.shown = shown
-        self._start = time.monotonic()
-        self._last = 0.0
-        self._first: int | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        if not self.shown:
-            return
-        now = time.monotonic()
-        if self._first is None:
-            self._first = done
-        if now - self._last < 0.1 and done < total:
-            return
-        self._last = now
-        rate = (done - self._first) / max(now - self._start, 1e-3)
-        left = f"{(total - done) / rate:4.0f} s left" if rate and done < total else " " * 11
-        share = min(100, 100 * done // max(total, 1))
-        bar = "#" * (share * 20 // 100)
-        sys.stderr.write(
-            f"\r{self.what} [{bar:<20}] {share:3d} % {size_text(done):>10} "
-            f"{size_text(rate):>10}/s {left}"
-        )
-        sys.stderr.flush()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.shown and self._first is not None:
-            sys.stderr.write("\r" + " " * 78 + "\r")
-            sys.stderr.flush()

@@ -19,7 +19,7 @@ from .image import Dump, Image, dump_headers, parse, read_file, write_file
 
 if TYPE_CHECKING:
     from .board import Board, Lease
-    from .cli import Call
+    from .call import Call
 
 _STATES = 8  # the newest checkpoints whose states are shown, with what changed between them
 
@@ -113,25 +113,11 @@ def _section(s: Section) -> str:
     return html
 
 
-def _state(image: Image, given: str | None) -> Any:
-    crc = image.header.schema_crc if image.integrity else 0
-    text = st.schema_for(given, image.schema, crc, image.source)
-    if not text:
-        return image.state.hex()
-    tree, value = st.decode(text, image.state, image.source)
-    return st.plain(tree, value)
-
-
 def _add_state(section: Section, name: str, image: Image, given: str | None) -> None:
     try:
-        section.states.append((name, _state(image, given)))
+        section.states.append((name, st.of_image(image, given)[2]))
     except HostError as e:
         section.notes.append(str(e))
-
-
-def _schema(call: Call) -> str | None:
-    given = call.options.get("schema")
-    return st.schema_argument(given) if given else None
 
 
 def of_file(call: Call, source: Path, output: Path) -> dict[str, Any]:
@@ -139,7 +125,7 @@ def of_file(call: Call, source: Path, output: Path) -> dict[str, Any]:
     options = call.image_options()
     data = read_file(source)
     found = dump_headers(data, options["magic"], options["version"])
-    given = _schema(call)
+    given = call.schema()
     if found and len(data) >= found[0][1].lease_blocks * found[0][1].block_size:
         dump = Dump(data, str(source), found, lease_id=call.options["lease_id"],
                     magic=options["magic"], version=options["version"])  # fmt: skip
@@ -180,6 +166,8 @@ def of_board(call: Call, board: Board, output: Path) -> dict[str, Any]:
 
 
 def _board_section(call: Call, board: Board, lease: Lease) -> Section:
+    from .board import complete_schema
+
     section = Section(
         f"Lease {lease.lease_id}",
         [
@@ -210,9 +198,8 @@ def _board_section(call: Call, board: Board, lease: Lease) -> Section:
                 raise
             section.notes.append(str(e))
             continue
-        if not image.schema:
-            image.schema = lease.schema
-        _add_state(section, f"sequence {entry['sequence']}", image, _schema(call))
+        complete_schema(image, lease)
+        _add_state(section, f"sequence {entry['sequence']}", image, call.schema())
     return section
 
 

@@ -12,7 +12,7 @@ import math
 import struct
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from edgeckpt import codec as _codec
@@ -21,6 +21,9 @@ from edgeckpt.errors import EdgeError
 from edgeckpt.schema import INTS, Node
 
 from .errors import HostError
+
+if TYPE_CHECKING:
+    from .image import Image
 
 _BITS = {"f32": ("<f", 4), "f64": ("<d", 8)}
 
@@ -75,6 +78,19 @@ def decode(text: str, data: bytes, source: str) -> tuple[Node, Any]:
         return codec.tree, codec.decode(data, len(data))
     except EdgeError as e:
         raise HostError("schema", f"{source}: the state does not decode: {e}") from e
+
+
+def of_image(image: Image, given: str | None = None) -> tuple[str, Any, Any]:
+    """(schema text, exact, plain): the state in an image, by the schema `given` or its own.
+
+    Raw bytes have no text and are hex. HostError `schema`.
+    """
+    crc = image.header.schema_crc if image.integrity else 0
+    text = schema_for(given, image.schema, crc, image.source)
+    if not text:
+        return "", image.state.hex(), image.state.hex()
+    tree, value = decode(text, image.state, image.source)
+    return text, exact(tree, value), plain(tree, value)
 
 
 def float_text(kind: str, raw: bytes) -> str:

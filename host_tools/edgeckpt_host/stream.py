@@ -1,4 +1,4 @@
-"""Byte streams to a board: serial ports, `socket://`, `rfc2217://`, and a trace of them.
+"""Byte streams to a board: serial ports, `socket://`, `rfc2217://`, a trace of them, a way to end.
 
 Promises: `read()` returns within its timeout; a stream that has gone raises `HostError` `link`.
 """
@@ -10,9 +10,12 @@ import select
 import socket
 import time
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from .errors import HostError
+
+if TYPE_CHECKING:
+    from threading import Event
 
 
 class Stream(Protocol):
@@ -155,6 +158,36 @@ class TracedStream:
     def close(self) -> None:
         self._inner.close()
         self._file.close()
+
+
+class StoppableStream:
+    """A line whose user another thread can stop: the first read or write after `stop` is set
+    raises KeyboardInterrupt, those after it pass, so that the board gets its REPL back.
+
+    `armed`: whether that is still to come; clear it where the work is done.
+    """
+
+    def __init__(self, inner: Stream, stop: Event) -> None:
+        self.name = inner.name
+        self.armed = True
+        self._inner = inner
+        self._stop = stop
+
+    def _look(self) -> None:
+        if self.armed and self._stop.is_set():
+            self.armed = False
+            raise KeyboardInterrupt
+
+    def read(self, timeout: float) -> bytes:
+        self._look()
+        return self._inner.read(timeout)
+
+    def write(self, data: bytes) -> None:
+        self._look()
+        self._inner.write(data)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 def open_stream(url: str, baud: int = 115200, trace: Path | None = None) -> Stream:

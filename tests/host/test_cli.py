@@ -278,21 +278,6 @@ def test_wrong_lease_schema_geometry(
     assert b.chip.read_bytes() == content
 
 
-def test_several_ports(board: Boards, edgeckpt: Run, tmp_path: Path) -> None:
-    a = board(raw_app(600), ready=b"ready")
-    b = board(raw_app(600), ready=b"ready")
-    both = ("-p", a.link, "-p", b.link, "--leave")
-    document = edgeckpt("info", *both, "--json").json
-    assert document["ok"] and len(document["boards"]) == 2
-    r = edgeckpt("pull", *both, "two.img")
-    assert len(list(tmp_path.glob("two-*.img"))) == 2 or "two-port.img" in r.out
-    document = edgeckpt(
-        "info", *both, "-p", tmp_path / "none", "--json", code=EXIT["partial"]
-    ).json
-    assert [d["ok"] for d in document["boards"]] == [True, True, False]
-    assert edgeckpt("info", EDGECKPT_PORT=str(a.link)).code == 0
-
-
 def test_make_show_round_trip(edgeckpt: Run, tmp_path: Path) -> None:
     exact = json.loads(IMAGES[-1].with_suffix(".json").read_text())["state"]
     (tmp_path / "in.json").write_text(json.dumps(exact))
@@ -316,9 +301,7 @@ def test_install(board: Boards, edgeckpt: Run) -> None:
     assert edgeckpt("info", "-p", b.link, "--json").json["leases"] == []
 
 
-def test_report_selftest_bench_watch_log(
-    stage: VirtualBoard, edgeckpt: Run, tmp_path: Path
-) -> None:
+def test_report_selftest_bench_log(stage: VirtualBoard, edgeckpt: Run, tmp_path: Path) -> None:
     port = ("-p", stage.link, "--leave")
     assert edgeckpt("log", *port).out.count("\n") >= 14
     edgeckpt("report", *port, "-o", "page.html")
@@ -335,8 +318,6 @@ def test_report_selftest_bench_watch_log(
     assert [r["ok"] for r in done["rounds"]] == [True] * 4
     assert edgeckpt("show", *port, "--json").json["state"] == before
     assert edgeckpt("bench", *port, "--json").json["read_bytes_per_s"] > 0
-    lines = edgeckpt("watch", *port, "--count", "2", "--interval", "0.1", "--json").out
-    assert '"sequence"' in lines
 
 
 def test_trace_shows_the_wire(stage: VirtualBoard, edgeckpt: Run, tmp_path: Path) -> None:
@@ -349,6 +330,7 @@ def test_help_fits_80_columns(edgeckpt: Run) -> None:
     from edgeckpt_host.cli import cli
 
     text = edgeckpt("--help").out
+    assert "..." not in text.partition("Commands:")[2]
     for name in cli.commands:
         assert name in text
         page = edgeckpt(name, "--help").out
