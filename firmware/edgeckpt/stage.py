@@ -144,17 +144,14 @@ class CheckpointedStageState:
                 _nothing(lease, other, torn, error)
         try:
             ring = slots.SlotRing(lease, blocks, magic, version)
-            ring.scan()
+            state, text, doubtful = _newest(ring, fallback, schema, into)
         except LeaseError as e:
             raise RestoreFailed("geometry", 0, e.where, e.want, cause=e)
         except CheckpointFailed as e:
             raise _unread(e)
-        doubtful = ring.corrupt >= 0 or ring.odd is not None
-        if ring.newest < 0 or doubtful and not fallback:
-            _unrestorable(ring)
         self = object.__new__(cls)
         self.fell_back = doubtful
-        self._adopt(*_read(ring, ring.found, ring.newest, schema, into))
+        self._adopt(state, text)
         self._own(ring, observer)
         return self
 
@@ -420,6 +417,24 @@ def _cut(raw, lease):
         room = lease.erase_unit if lease.erases else whole
     pieces.append(raw[whole:])
     return pieces
+
+
+def _newest(ring, fallback, schema, into):
+    # (state, schema text, whether the newest had to be passed over). What was intact and is not
+    # when it is read again was left by a cut, and the search may find it so.
+    looks = 3
+    while True:
+        ring.scan()
+        doubtful = ring.corrupt >= 0 or ring.odd is not None
+        if ring.newest < 0 or doubtful and not fallback:
+            _unrestorable(ring)
+        looks -= 1
+        try:
+            state, text = _read(ring, ring.found, ring.newest, schema, into)
+            return state, text, doubtful
+        except RestoreFailed as e:
+            if e.reason != "data" or not looks:
+                raise
 
 
 def _read(ring, h, slot, schema, into):

@@ -70,6 +70,7 @@ OFF_THE_PATH = {
         "_cut",
         "_decode",
         "_fail",
+        "_newest",
         "_nothing",
         "_probe",
         "_read",

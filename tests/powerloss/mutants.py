@@ -207,11 +207,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "one good read of a header is a commit",
         "stage.py",
-        "        self._adopt(*_read(ring, ring.found, ring.newest, schema, into))\n",
-        """        h = ring.read_header(ring.newest)
-        if h is None:
-            raise RestoreFailed("header", None, "a")
-        self._adopt(*_read(ring, h, ring.newest, schema, into))
+        "            state, text = _read(ring, ring.found, ring.newest, schema, into)\n",
+        """            h = ring.read_header(ring.newest)
+            if h is None:
+                raise RestoreFailed("header", None, "a")
+            state, text = _read(ring, h, ring.newest, schema, into)
 """,
         (SINGLE, CHAIN),
     ),
