@@ -40,7 +40,7 @@ VIPER = {"_fast.py", "fast.py"}  # modules that only a native emitter compiles
 GROUPS = {
     "core": (
         "__init__ _fast _plain commit crc32 crc_table errors header lease loops observe port "
-        "slots stage"
+        "probe slots stage"
     ).split(),
     "codec": "codec columns decode encode explain generate schema tree".split(),
     "SPI NOR driver": (

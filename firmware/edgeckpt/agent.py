@@ -17,7 +17,8 @@ from .errors import Catch, EdgeError
 from .lease import live
 from .loops import blank, copy
 from .port import const
-from .slots import SlotRing, blocks_for, describe, hex_id, probe
+from .probe import describe, hex_id, probe
+from .slots import SlotRing, blocks_for
 
 _DATA = const(1024)  # bytes of a DATA frame: what a broken line loses of one is read again
 _CHUNK = const(32)  # bytes asked for in one go of a stream that does not wait for all of them

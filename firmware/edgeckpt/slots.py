@@ -21,14 +21,14 @@ from . import header
 from .errors import CheckpointFailed, LeaseError
 from .loops import blank, copy
 from .port import const
+from .probe import describe, hex_id, look_again, probe, read
 
 _FULL_SCAN = const(64)  # rings up to this many slots are read whole
 _WITNESSES = const(3)  # neighbours that must agree before a search turns back
 _AHEAD = const(64)  # how far above the newest a torn header's number is looked for
 _WEAK = const(8)  # cells of the number that may be marginal in a header that can turn valid
 _CONFIRMS = const(3)  # good reads that make a header a commit
-_READS = const(3)  # of one block that fail, before it counts as unreadable
-_LOOKS = const(8)  # at a block that looks like a header and is not valid
+_READS = const(3)  # of data that do not give its CRC-32, before it counts as corrupt
 
 SLACK = const(64)  # bytes an encoder may run past a layout block before it looks
 
@@ -532,53 +532,6 @@ class SlotRing:
         raise CheckpointFailed("foreign", None, describe(f), describe_ring(self))
 
 
-def read(lease, at, buf):
-    """Read layout block `at`: None, or the error of the last of three reads that failed.
-
-    Whatever a device raises is a failed read. Passed on are errors of the caller (LeaseError) and
-    of the heap: skipping a header for the want of RAM would restore an older state.
-    """
-    for _ in range(_READS):
-        try:
-            lease.read(at, 1, buf)
-            return None
-        except (LeaseError, MemoryError):
-            raise
-        except Exception as e:
-            error = e
-    return error
-
-
-def look_again(h, lease, at, block, magic, version):
-    """What is in layout block `at`, which read as `h` (None, or not valid) into `block`: (Header
-    or None, claim). claim: what its sequence field may hold, where a cut explains it; else None.
-
-    A bit that the bus turned is right at the next look: what then reads valid, with one exception
-    at most, is valid. Of a cut program the bits tell (`header.cut_short`), of a cut erase that
-    the block reads differently each time: nothing that was ever committed does.
-    """
-    cut = header.cut_short(block, lease, magic, version)
-    if h is None and not cut:
-        return None, None
-    first = bytes(block)
-    claim = int.from_bytes(first[16:20], "little")
-    valid = bad = 0
-    for _ in range(_LOOKS):
-        if read(lease, at, block) is not None:
-            continue
-        claim |= int.from_bytes(block[16:20], "little")
-        cut = cut or lease.erases and block != first
-        again = header.parse(block, magic, version)
-        if again is not None and again.kind == header.VALID:
-            valid += 1
-            found = again
-        else:
-            bad += 1
-        if cut and bad > (valid > 0):
-            return h, claim
-    return (found, None) if valid > bad else (h, None)
-
-
 def _may_be(claim, number):
     extra = claim ^ number
     if claim & number != number:
@@ -590,17 +543,6 @@ def _may_be(claim, number):
     return ones <= _WEAK
 
 
-def describe(h):
-    """One line on the geometry, lease id and version of header `h`."""
-    return "version %d, lease id %s, %d blocks of %d, slots of %d" % (
-        h.version,
-        hex_id(h.lease_id),
-        h.lease_blocks,
-        1 << h.block_size_log2 if h.block_size_log2 < 32 else 0,
-        h.slot_blocks,
-    )
-
-
 def describe_ring(ring):
     """The same of a ring."""
     return "version %d, lease id %s, %d blocks of %d, slots of %d" % (
@@ -610,49 +552,3 @@ def describe_ring(ring):
         ring.lease.block_size,
         ring.slot_blocks,
     )
-
-
-def hex_id(b):
-    """A lease id (16 bytes, little-endian) as people write it: 0x and 32 hex digits."""
-    return "0x" + "".join("%02x" % x for x in reversed(list(b)))
-
-
-def probe(lease, magic=header.MAGIC, version=header.VERSION):
-    """The layout blocks of a slot, from the headers on the medium: (n, None, False, None).
-
-    Looks at the first block of every erase unit, then at every layout block (the first 65,536).
-    Where no header of the lease is valid: (0, h, torn, error), `h` the most telling other header
-    or None, `torn` whether one was seen that a cut program of this lease explains, `error` of a
-    block that could not be read, or None. CheckpointFailed `read` where none could.
-    """
-    block = bytearray(lease.block_size)
-    other = error = None
-    torn = False
-    seen = 0
-    steps = (lease.unit_blocks, 1) if lease.unit_blocks > 1 else (1,)
-    for step in steps:
-        for at in range(0, min(lease.blocks, 65536), step):
-            failed = read(lease, at, block)
-            if failed is not None:
-                error = failed
-                continue
-            seen += 1
-            h = header.parse(block, magic, version)
-            if h is None:
-                continue
-            if h.kind != header.VALID:
-                h, claim = look_again(h, lease, at, block, magic, version)
-                if claim is not None:
-                    torn = True
-                    continue
-            if h.kind == header.VALID:
-                same = h.lease_id == lease.id_bytes and h.lease_blocks == lease.blocks
-                if same and h.block_size == lease.block_size and h.slot_blocks >= 2:
-                    return h.slot_blocks, None, False, None
-            elif h.kind == header.PLAIN and at:
-                continue
-            if other is None or other.kind > h.kind:
-                other = h
-        if not seen:
-            raise CheckpointFailed("read", 0, "no block can be read", cause=error)
-    return 0, other, torn, error

@@ -7,7 +7,7 @@ the raise. The observer's completion comes exactly once per flush, whatever happ
     state --codec--> SlotWriter (one layout block of RAM) --> BlockLease --> device
 """
 
-from . import header, slots
+from . import header, probe, slots
 from .commit import SlotWriter
 from .errors import Catch, CheckpointFailed, EdgeError, LeaseError, RestoreFailed, SchemaError
 from .lease import BlockLease, id_bytes
@@ -225,7 +225,7 @@ class CheckpointedStageState:
         data = bytearray(blocks * size - size)
         view = memoryview(data)
         for i in range(blocks - 1):
-            error = slots.read(lease, 1 + i, view[i * size : (i + 1) * size])
+            error = probe.read(lease, 1 + i, view[i * size : (i + 1) * size])
             if error is not None:
                 raise RestoreFailed("read", 1 + i, repr(error), cause=error)
         data = data[: h.data_len]
@@ -480,7 +480,7 @@ def _decode(text, data, slot, into):
 
 def _probe(lease, magic, version):
     try:
-        return slots.probe(lease, magic, version)
+        return probe.probe(lease, magic, version)
     except CheckpointFailed as e:
         raise _unread(e)
 
@@ -504,7 +504,7 @@ def _nothing(lease, h, torn, error):
     if h.kind == header.OTHER_VERSION:
         raise RestoreFailed("version", 0, h.version, header.VERSION)
     if h.lease_id != lease.id_bytes:
-        raise RestoreFailed("lease-id", 0, slots.hex_id(h.lease_id), slots.hex_id(lease.id_bytes))
+        raise RestoreFailed("lease-id", 0, probe.hex_id(h.lease_id), probe.hex_id(lease.id_bytes))
     raise RestoreFailed(
         "geometry",
         0,

@@ -18,7 +18,8 @@ from zlib import crc32
 from edgeckpt import header as hdr
 from edgeckpt.errors import CheckpointFailed, LeaseError
 from edgeckpt.lease import BlockLease
-from edgeckpt.slots import SlotRing, hex_id
+from edgeckpt.probe import hex_id
+from edgeckpt.slots import SlotRing
 
 from .errors import HostError
 

@@ -14,7 +14,7 @@ APP = """
 import edgeckpt, time
 from vflash import flash
 lease = edgeckpt.BlockLease(flash, 8, 16, 0x5EED)
-if edgeckpt.slots.probe(lease)[0] == 0:
+if edgeckpt.probe.probe(lease)[0] == 0:
     stage = edgeckpt.CheckpointedStageState(bytearray(600), lease)
     for i in range(3):
         stage.state[0] = i

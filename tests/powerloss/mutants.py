@@ -217,14 +217,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a header that does not read valid is looked at once",
-        "slots.py",
+        "probe.py",
         "    for _ in range(_LOOKS):\n",
         "    for _ in range(0):\n",
         (TURNED,),
     ),
     Mutant(
         "a header that reads differently each time passes for a corrupt one",
-        "slots.py",
+        "probe.py",
         "        cut = cut or lease.erases and block != first\n",
         "",
         (PAIRS3,),
