@@ -272,6 +272,29 @@ def test_states_that_do_not_encode_or_fit_touch_nothing():
     stage.into_block_lease().release()
 
 
+class Late(Nor):
+    """A chip that reads 0xFF at first: until block 0 has been asked for `naps` times."""
+
+    naps = 0
+
+    def readblocks(self, n, buf, off=0):
+        if not n and not off:
+            self.naps -= 1
+        if self.naps < 0:
+            return super().readblocks(n, buf, off)
+        buf[:] = b"\xff" * len(buf)
+
+
+def test_a_new_start_only_after_a_second_look():
+    # The lease asks once whether offsets are understood, a look at everything twice.
+    for naps, found in ((0, True), (3, True), (5, False)):
+        d = written(Late(4))
+        d.naps = naps
+        stage = CheckpointedStageState.resume(state(9), BlockLease(d, 0, 4, ID), SCHEMA)
+        assert stage.state == state(2 if found else 9) and stage.sequence == 3, naps
+        stage.into_block_lease().release()
+
+
 def test_the_last_sequence():
     d = written(Nor(4), 1, capacity=200)
     struct.pack_into("<I", d.data, 16, 0x3FFFFFFF)
