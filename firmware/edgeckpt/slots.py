@@ -217,7 +217,7 @@ class SlotRing:
         """Find the newest intact checkpoint; see the attributes of the class.
 
         Reads headers, and the data of the newest slot. Up to 64 slots all headers are read;
-        longer rings are searched: for 4,096 slots at most 40 reads, 60 after cuts (the
+        longer rings are searched: for 4,096 slots at most 40 headers, 60 after cuts (the
         search turns back only where three neighbouring units agree, and looks at the units
         after the one it found); that there is no checkpoint at all takes all headers.
         CheckpointFailed `read` where no header at all can be read.

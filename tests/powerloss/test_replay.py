@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from mutants import CACHE, CHAIN, DAMAGE, MUTANTS, PAIRS, SINGLE
+from mutants import CACHE, CHAIN, DAMAGE, MUTANTS, PAIRS4, SINGLE
 from runners import HERE, run
 
 CASES = [
     ("the slot after the newest is used again after a restart", SINGLE),
     ("one good read of a header is a commit", CHAIN),
-    ("the number of a torn header is given again", PAIRS),
+    ("the number of a torn header is given again", PAIRS4),
     ("no sync between data and header", CACHE),
     ("the data CRC is not checked", DAMAGE),
 ]

@@ -17,9 +17,9 @@ def measured(on, *words):
 def test_newest_of_4096_slots(shape, seed, record_property):
     counts = measured("cpython", "search", *shape, seed)
     assert counts["clean restarts"] > 20 and counts["restarts after cuts"] > 50
-    # 40 as promised; after cuts 60 (docs/format.md): the script compares each restart.
-    assert counts["most header reads, clean"] <= 40
-    assert counts["most header reads, after cuts"] <= 60
+    # As promised in docs/format.md: the script compares each restart.
+    assert counts["most headers read, clean"] <= 40
+    assert counts["most headers read, after cuts"] <= 60
     print(counts)
     record_property("counts", json.dumps(counts))
 
