@@ -302,9 +302,10 @@ class NorChip:
         """Make the cells `mask` of byte `a` marginal, until their unit is erased.
 
         They read differently each time (`dice.below(256)`); or, given `becomes` (a byte), as they
-        are for `reads` reads of the byte, and as `becomes` says from then on.
+        are for `reads` reads of the byte, and as `becomes` says from then on. What is marginal
+        already stays so: a second cut makes no cell firm.
         """
-        self.weak[a] = [mask, reads, becomes, dice]
+        self.weak.setdefault(a, [mask, reads, becomes, dice])
 
     def power_off(self):
         """End it here: raises PowerCut, and so does every call until `power_on()`."""

@@ -19,7 +19,7 @@ against marginal cells in every case (docs/format.md); three do.
 
 from . import header
 from .errors import CheckpointFailed, LeaseError
-from .loops import blank, copy
+from .loops import blank, copy, fill
 from .port import const
 from .probe import describe, hex_id, look_again, probe, read
 
@@ -81,9 +81,13 @@ class SlotRing:
         self.buf = bytearray(lease.block_size + SLACK)
         self.block = memoryview(self.buf)[: lease.block_size]
         self.reads = self.erases = self.programs = 0
+        # Where nothing is erased: a bit for each slot whose header is blank, or an older one.
+        self._clean = None if lease.erases else bytearray((self.slots + 7) // 8)
         self._forget()
 
     def _forget(self):
+        if self._clean is not None:
+            fill(self._clean, 0, len(self._clean), 0)
         self.newest = -1
         self.found = None
         self.sequence = 0
@@ -119,11 +123,13 @@ class SlotRing:
         Damaged, foreign and unreadable ones are counted and None.
         """
         self.reads += 1
+        self._mark(slot, False)
         at = self.first_block(slot)
         if not self._read(at):
             self.unreadable += 1
             return None
         if blank(self.buf, self.lease.block_size):
+            self._mark(slot, True)
             return None
         h = header.parse(self.block, self.magic, self.version)
         if h is None or h.kind != header.VALID:
@@ -145,7 +151,15 @@ class SlotRing:
             return self._note(h, slot, "slot index %d" % h.slot_index, "%d" % (slot & 0xFFFF))
         if header.impossible(h):
             return self._note(h, slot, *header.impossible(h))
+        self._mark(slot, True)
         return h
+
+    def _mark(self, slot, clean):
+        if self._clean is not None:
+            if clean:
+                self._clean[slot >> 3] |= 1 << (slot & 7)
+            else:
+                self._clean[slot >> 3] &= ~(1 << (slot & 7))
 
     def _strange(self, h, slot):
         self.foreign = h
@@ -243,6 +257,7 @@ class SlotRing:
                 self.newest = slot
                 self.found = h
                 break
+            self._mark(slot, False)
             if h and self.corrupt < 0:
                 self.corrupt = slot
             if seen and (sequence, slot) == order[-1]:
@@ -479,12 +494,14 @@ class SlotRing:
         """The header of `slot` is about to be programmed with `block`; its data is proved."""
         self.pending = slot
         self._proof = block
+        self._mark(slot, False)
 
     def committed(self, slot):
         """`slot` holds the newest checkpoint now."""
         self.pending = -1
         self.newest = slot
         self._home = slot // self.per_group
+        self._mark(slot, True)
 
     def _settle(self):
         # A header that landed in spite of an error is a commit, as it would be after a restart:
@@ -509,6 +526,22 @@ class SlotRing:
             self.erases += self.group_units
             self.lease.sync()
             self._prove_blank(group)
+        elif not self._clean[group >> 3] & 1 << (group & 7):
+            self._clear(group)
+
+    def _clear(self, slot):
+        # What a cut has left of a header here must not become a whole one when the next is cut,
+        # with other data behind it.
+        at = self.first_block(slot)
+        fill(self.buf, 0, self.lease.block_size, 0xFF)
+        self.lease.program(at, 1, self.block)
+        self.programs += 1
+        self.lease.sync()
+        self.lease.read(at, 1, self.block)
+        if not blank(self.buf, self.lease.block_size):
+            self.lease.doing = "program"
+            raise CheckpointFailed("program", at, "the block does not read 0xFF afterwards")
+        self._mark(slot, True)
 
     def _prove_blank(self, group):
         at = group * self._group_blocks

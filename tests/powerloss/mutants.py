@@ -12,6 +12,7 @@ TWO = ("sweep", "chain", "2x4", "1", "60", "100")
 CACHE = ("sweep", "cache", "4x1", "1", "200")
 DAMAGE = ("sweep", "damage", "3x2", "1", "20")
 SECTORS = ("sweep", "chain", "sd2", "1", "40", "100")
+SECTORS3 = ("sweep", "chain", "sd3", "9", "80", "300")
 ANSWERS = ("lies", "answers", "3x2")
 SILENT = ("lies", "silent", "3x2")
 SILENT3 = ("lies", "silent", "3by3")
@@ -25,7 +26,7 @@ FLIPS = ("leases", "flips", "3x2")
 MUTATED = ("leases", "mutated", "3x2", "1", "3000")
 # The whole set passes on the module as it is.
 BATTERY = (SINGLE, SLOTS, CHAIN, CHAIN4, TWO, CACHE, DAMAGE, SECTORS, ANSWERS, SILENT, CELLS)
-BATTERY += (PAIRS, PAIRS3, PAIRS4, TURNED, FLIPS, MUTATED, SILENT3, ANSWERS3)
+BATTERY += (SECTORS3, PAIRS, PAIRS3, PAIRS4, TURNED, FLIPS, MUTATED, SILENT3, ANSWERS3)
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -228,6 +229,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "        cut = cut or lease.erases and block != first\n",
         "",
         (PAIRS3,),
+    ),
+    Mutant(
+        "a torn header is left where the next one may be cut",
+        "slots.py",
+        "            self._clear(group)\n",
+        "            pass\n",
+        (SECTORS3,),
     ),
     Mutant(
         "data that does not read right is read once",
