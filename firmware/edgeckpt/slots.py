@@ -539,8 +539,8 @@ class SlotRing:
         self.lease.sync()
         self.lease.read(at, 1, self.block)
         if not blank(self.buf, self.lease.block_size):
-            self.lease.doing = "program"
-            raise CheckpointFailed("program", at, "the block does not read 0xFF afterwards")
+            self.lease.doing = "header-verify"
+            raise CheckpointFailed("header-verify", slot)
         self._mark(slot, True)
 
     def _prove_blank(self, group):
