@@ -42,6 +42,7 @@ class Columns:
         self.cells = t.inner.items if t.inner.kind == "struct" else t.items
         self.count = 0
         self.held = [None] * len(self.cells)
+        self.odd = [None] * len(self.cells)  # that do not fit: examining one allocates
 
     def put(self, v, w, p):
         self.count = self.look(v, self.held)
@@ -65,5 +66,8 @@ class Columns:
         return self.look(v, self.held)
 
     def _hold(self, i, buffer):
-        if buffer is not self.held[i]:
-            self.held[i] = buffer if fits(self.cells[i], buffer) else None
+        if buffer is not self.held[i] and buffer is not self.odd[i]:
+            if fits(self.cells[i], buffer):
+                self.held[i] = buffer
+            else:
+                self.odd[i] = buffer

@@ -119,6 +119,10 @@ for big in (False, True):
             plain = {"dict": plain, "attributes": objects(plain), "tuples": tuples(plain)}[name]
             measure(name + ", bytecode", bytecode(c, plain), plain)
             measure(name + ", tree", codec.compile(SCHEMA), form, False)
+# Columns that no loop can read, a list and items of another width, go to the tree.
+odd = Fields({"a": [1, 2, 1 << 40], "b": array("H", [1, 2, 3])})
+for word in "Vec<{a:u64,b:u32}>", "[{a:u64,b:u32};3]":
+    measure(word + ", odd columns", codec.compile(word, like=odd), odd)
 for text, state in (
     ("[u8;5000]", bytearray(5000)),
     ("Vec<u8>", bytearray(5000)),

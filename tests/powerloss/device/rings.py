@@ -15,8 +15,8 @@ from boards.models.faults import ERASE_CUTS, PROGRAM_CUTS, Cut, Dice, Faults
 from boards.models.nor import PowerCut
 
 # Headers read for the newest of 4,096 slots, and reads of them: some are read again.
-CLEAN = (40, 50)
-AFTER_CUTS = (60, 80)  # where power was cut since the last checkpoint returned
+CLEAN = (40, 44)
+AFTER_CUTS = (60, 60)  # where power was cut since the last checkpoint returned
 
 
 class Headers(Faults):
