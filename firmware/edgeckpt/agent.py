@@ -11,7 +11,7 @@ checked; READ, DIGEST and WRITE allocate nothing per frame once their views exis
 import select
 import sys
 
-from . import crc32, wire
+from . import crc32, header, wire
 from .commit import SlotWriter
 from .errors import Catch, EdgeError
 from .lease import live
@@ -339,6 +339,7 @@ class Agent:
     def _status(self, i):
         lease = self._lease(i)
         owner = lease.ring
+        magic, version = _writer(lease)
         d = {
             "index": i,
             "lease_id": hex_id(lease.id_bytes),
@@ -349,6 +350,8 @@ class Agent:
             "unit_blocks": lease.unit_blocks,
             "erases": lease.erases,
             "owned": owner is not None,
+            "magic": "".join(chr(b) for b in magic),
+            "version": version,
             "slot_blocks": owner.slot_blocks if owner else 0,
             "schema": getattr(owner, "schema", b"").decode(),
             "newest": -1,
@@ -364,8 +367,7 @@ class Agent:
             if other is not None:
                 d["foreign"] = describe(other)
         if d["slot_blocks"]:
-            magic = (owner.magic, owner.version) if owner else ()
-            ring = SlotRing(lease, d["slot_blocks"], *magic)
+            ring = SlotRing(lease, d["slot_blocks"], magic, version)
             ring.scan()
             for name in ("newest", "sequence", "corrupt", "damaged", "torn", "slots"):
                 d[name] = getattr(ring, name)
@@ -565,8 +567,7 @@ class Agent:
     def _plan(self):
         token, nonce, lease, blocks, length = self._asked()
         self._fresh_ring(lease, blocks, length)
-        magic = (lease.ring.magic, lease.ring.version) if lease.ring else ()
-        ring = SlotRing(lease, blocks, *magic)
+        ring = SlotRing(lease, blocks, *_writer(lease))
         ring.scan()
         group = ring.newest // ring.per_group + 1 if ring.newest >= 0 else 0
         group %= ring.groups
@@ -705,6 +706,11 @@ def _json(d):
     import json
 
     return json.dumps(d)
+
+
+def _writer(lease):
+    # (magic, version) of the headers: as the owner writes them, or ours.
+    return (lease.ring.magic, lease.ring.version) if lease.ring else (header.MAGIC, header.VERSION)
 
 
 def _same(a, b):

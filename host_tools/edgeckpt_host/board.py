@@ -56,10 +56,17 @@ class Lease:
     capacity: int = 0
     unreadable: int = 0
     odd: str | None = None
+    magic: str = "CKPT"  # the first four bytes of its headers, latin-1
+    version: int = 1
 
     @property
     def id(self) -> int:
         return int(self.lease_id, 16)
+
+    @property
+    def writer(self) -> tuple[bytes, int]:
+        """Magic and version of the headers: as the owner of the lease writes them, or ours."""
+        return self.magic.encode("latin-1"), self.version
 
     @property
     def laps(self) -> int:
@@ -265,7 +272,7 @@ class Board:
         )
         handle.release()
         handle.device = remote  # read-only; its place in the list of live leases is not needed
-        return SlotRing(handle, lease.slot_blocks), remote
+        return SlotRing(handle, lease.slot_blocks, *lease.writer), remote
 
     def history(self, lease: Lease) -> list[tuple[int, int, hdr.Header]]:
         """All checkpoints of the lease, newest first: (sequence, slot, header)."""
@@ -345,14 +352,14 @@ class Board:
             if have.get(0) != head[first]:
                 have.clear()
             have[0] = head[first]
-            h = hdr.parse(have[0])
+            h = hdr.parse(have[0], *lease.writer)
             if h is None or h.kind != hdr.VALID:
                 raise HostError("no-checkpoint", f"{source}: no checkpoint")
             total = min(1 + -(-h.data_len // size), lease.slot_blocks)
             self.link.read(lease.index, size, _missing(have, total, first), sink)
         except AgentError as e:
             raise e.as_host_error(source) from e
-        return from_blocks(b"".join(have[i] for i in range(total)), source, slot)
+        return from_blocks(b"".join(have[i] for i in range(total)), source, slot, *lease.writer)
 
     def read_raw(
         self,

@@ -91,9 +91,14 @@ _lease = click.option(
 _image = _many(
     click.option("--block-size", type=NUMBER, help="Of a plain image, where it cannot be told."),
     click.option(
-        "--magic", default="CKPT", show_default=True, help="The first four bytes, or 0x and hex."
+        "--magic",
+        default="CKPT",
+        show_default=True,
+        help="Of a file: first four bytes, or 0x and hex.",
     ),
-    click.option("--format-version", default=1, show_default=True, help="Expected in the header."),
+    click.option(
+        "--format-version", default=1, show_default=True, help="Of a file: as its headers say."
+    ),
 )
 _schema = click.option("--schema", help="Schema text, or a file that holds it.")
 _fallback = click.option(

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -165,6 +166,12 @@ def seed_of(name: str) -> int:
     seed = int(os.environ.get("EDGECKPT_SEED") or random.SystemRandom().randrange(1 << 30))
     print(f"replay: EDGECKPT_SEED={seed} pytest -n 0 -k '{name}'")
     return seed
+
+
+def takes_ctrl_c() -> None:
+    """For `preexec_fn`: a test run that was started in the background ignores SIGINT, and so
+    would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class CutStream:

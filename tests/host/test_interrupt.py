@@ -18,7 +18,7 @@ from edgeckpt_host.board import Board
 from edgeckpt_host.errors import EXIT
 from edgeckpt_host.image import parse
 
-from .conftest import ENV, FULL, raw_app, seed_of, wait_for
+from .conftest import ENV, FULL, raw_app, seed_of, takes_ctrl_c, wait_for
 
 MOMENTS = 200 if FULL else 16  # of each at which the command was still at work
 SIZE = 65_536
@@ -48,6 +48,7 @@ def test_interrupted(board: Callable[..., Any], tmp_path: Path, what: str) -> No
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=takes_ctrl_c,
         )
         try:
             wait_for(lambda p=process, t=trace: t.exists() or p.poll() is not None)

@@ -16,7 +16,7 @@ from edgeckpt_host.board import Board
 from edgeckpt_host.errors import EXIT, HostError
 from edgeckpt_host.frames import Parser, build
 
-from .conftest import ENV, Result, VirtualBoard, raw_app, wait_for
+from .conftest import ENV, Result, VirtualBoard, raw_app, takes_ctrl_c, wait_for
 
 Run = Callable[..., Result]
 Boards = Callable[..., VirtualBoard]
@@ -124,6 +124,7 @@ def test_interrupted(board: Boards, tmp_path: Path, options: tuple[str, ...]) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=takes_ctrl_c,
     )
     try:
         wait_for(lambda: sum(p.stat().st_size > 0 for p in tmp_path.glob("x-*.part")) == 2)

@@ -1,4 +1,5 @@
-"""Leases without a stage, and commits that cannot be: what the host is told of them."""
+"""Leases without a stage, commits that cannot be, headers with another magic: what the host is
+told of them."""
 
 from __future__ import annotations
 
@@ -66,3 +67,48 @@ def test_a_lease_without_a_stage_and_commits_that_cannot_be(
         forge(tmp_path / "board0" / "chip.bin", header, "<H", 50, 2)
         forge(tmp_path / "board0" / "chip.bin", header, "<I", 16, 3)
         forge(tmp_path / "board0" / "chip.bin", header, "<Q", 8, 600)
+
+
+OTHER_WRITER = """
+import edgeckpt, time
+from vflash import flash
+lease = edgeckpt.BlockLease(flash, 8, 16, 0x5EED)
+options = {"magic": b"\\xc3Kpt", "version": 7}
+try:
+    stage = edgeckpt.CheckpointedStageState.restore(lease, **options)
+except edgeckpt.EdgeError:
+    stage = edgeckpt.CheckpointedStageState(bytearray(600), lease, **options)
+    for i in range(3):
+        stage.state[0] = i
+        stage.checkpoint()
+print("ready")
+while True:
+    time.sleep_ms(20)
+"""
+
+
+def test_headers_of_another_magic_and_version(
+    board: Callable[..., Any], edgeckpt: Callable[..., Result], tmp_path: Path
+) -> None:
+    """The stage on the board knows them; a file has to be told of."""
+    b = board(OTHER_WRITER, ready=b"ready")
+    port = ("--port", b.link)
+    options = ("--magic", "0xc34b7074", "--format-version", "7")
+    lease = edgeckpt("info", *port, "--json").json["leases"][0]
+    assert (lease["magic"], lease["version"], lease["health"]) == ("\xc3Kpt", 7, "ok")
+    log = edgeckpt("log", *port, "--json").json
+    assert [c["sequence"] for c in log["checkpoints"]] == [3, 2, 1]
+    edgeckpt("verify", *port)
+    edgeckpt("pull", *port, "a.img")
+    assert "--magic" in edgeckpt("show", "a.img", code=8).err
+    assert edgeckpt("show", "a.img", *options, "--json").json["image"]["sequence"] == 3
+    edgeckpt("verify", *port, "--against", "a.img", *options)
+    edgeckpt("restore", *port, "a.img", *options)
+    assert edgeckpt("show", *port, "--json").json["image"]["sequence"] == 4
+    edgeckpt("pull", *port, "--raw", "dump.img")
+    assert edgeckpt("show", "dump.img", *options, "--json").json["image"]["sequence"] == 4
+    b.power_off()
+    b.console.data = b""
+    b.power_on()
+    wait_for(lambda: b"ready" in b.console.data)
+    assert edgeckpt("info", *port, "--json").json["leases"][0]["sequence"] == 4

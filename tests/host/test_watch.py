@@ -12,7 +12,7 @@ from typing import Any
 
 from edgeckpt_host.errors import EXIT
 
-from .conftest import ENV, Result, VirtualBoard, raw_app, wait_for
+from .conftest import ENV, Result, VirtualBoard, raw_app, takes_ctrl_c, wait_for
 
 Run = Callable[..., Result]
 Boards = Callable[..., VirtualBoard]
@@ -58,6 +58,7 @@ def watching(tmp_path: Path, *words: object) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=takes_ctrl_c,
     )
     try:
         yield process
