@@ -49,7 +49,7 @@ GROUPS = {
     "SD card driver": (
         "drivers/__init__ drivers/fast drivers/loops drivers/plain drivers/sdcard"
     ).split(),
-    "agent": "agent wire".split(),
+    "agent": "agent key line transfer wire".split(),
 }
 
 

@@ -1,4 +1,6 @@
-"""The board's side of the serial protocol (docs/protocol.md; frames: wire.py).
+"""The board's side of the serial protocol (docs/protocol.md): requests and their answers.
+
+Frames come and go through line.py, restores through transfer.py.
 
 `serve()` is what the host starts through the REPL; `Agent(uart).poll()` is for a program that
 answers on a stream of its own while it runs.
@@ -8,20 +10,19 @@ sends becomes durable only through `SlotWriter`, as a new checkpoint, after its 
 checked; READ, DIGEST and WRITE allocate nothing per frame once their views exist.
 """
 
-import select
 import sys
 
 from . import crc32, header, wire
-from .commit import SlotWriter
 from .errors import Catch, EdgeError
 from .lease import live
+from .line import Line
 from .loops import blank, copy
 from .port import const
 from .probe import describe, hex_id, probe
 from .slots import SlotRing, blocks_for
+from .transfer import Transfer
 
 _DATA = const(1024)  # bytes of a DATA frame: what a broken line loses of one is read again
-_CHUNK = const(32)  # bytes asked for in one go of a stream that does not wait for all of them
 
 
 class _Refused(Exception):
@@ -33,27 +34,10 @@ class _Refused(Exception):
         self.a = a
 
 
-class _Transfer:
-    """A restore on its way. Kept when the agent leaves, so that a later session goes on."""
-
-    def __init__(self, token, nonce, lease, ring, length):
-        self.token = token
-        self.nonce = nonce
-        self.lease = lease
-        self.ring = ring
-        self.length = length
-        self.writer = SlotWriter(ring)
-        self.pos = 0  # bytes in writer.buf
-        self.got = 0  # bytes received
-        self.sequence = ring.sequence
-        self.programs = 0
-        self.done = -1  # sequence of the commit
-
-
 _kept = None  # the transfer of the last agent
 
 
-class Agent:
+class Agent(Line):
     """Answers on `stream` (and `out`, if output goes elsewhere), e.g. a `machine.UART`.
 
     frame: largest payload in bytes, both ways; RAM in use is about twice that.
@@ -72,150 +56,22 @@ class Agent:
         leases=None, gap_ms=100,
     ):  # fmt: skip
         frame = max(256, min(frame, wire.MAX_PAYLOAD))
-        self._in = getattr(stream, "buffer", stream)
-        out = stream if out is None else out
-        self._out = getattr(out, "buffer", out)
-        self._poller = select.poll()
-        self._poller.register(stream, select.POLLIN)
-        self.frame = frame
+        super().__init__(stream, out, frame, gap_ms)
         self.ring = ring
         self.read_only = read_only
         self.raw = raw
-        self._gap = gap_ms
         self._key = key
         self._challenge = None
         self._trusted = key is None
         self._given = leases
         self.restored = 0
         self._data = frame
-        self._buf = bytearray(frame)
-        self._mem = memoryview(self._buf)
-        self._rx = bytearray(wire.HEAD)
-        self._tx = bytearray(wire.HEAD)
         self._caught = Catch()
         self._reading = Catch()
-        self._acc = bytearray(4)
-        self._tail = bytearray(4)
-        chunk = bytearray(_CHUNK)
-        self._chunk = chunk
-        self._pieces = [memoryview(chunk)[: 1 << i] for i in range(6)]
-        self._most = 5 if hasattr(stream, "any") else 0  # machine.UART has a timeout of its own
-        self._views = {}
         self._last = None
-        self._n = 0
         self._run = 0
         self._open = True
         self.frames = 0
-
-    # Receiving
-
-    def _ready(self, ms):
-        for _ in self._poller.ipoll(ms):
-            return True
-        return False
-
-    def _receive(self, buf, at, n):
-        # n bytes into buf[at:]; False after a silence. stdin blocks until it has all that it is
-        # asked for: a lost byte would hold the board for good. So it is asked for one at a time.
-        end = at + n
-        while at < end:
-            if not self._ready(self._gap):
-                return False
-            n = self._in.readinto(self._piece(end - at))
-            if not n:
-                return False
-            copy(buf, at, self._chunk, 0, n)
-            at += n
-        return True
-
-    def _piece(self, n):
-        i = self._most
-        while 1 << i > n:
-            i -= 1
-        return self._pieces[i]
-
-    def _head(self):
-        # The next head in self._rx. Bytes that begin none are dropped, one at a time.
-        have = 0
-        dropped = 0
-        while dropped < 4 * wire.MAX_PAYLOAD:
-            if not self._receive(self._rx, have, wire.HEAD - have):
-                return False
-            if wire.sound(self._rx):
-                return True
-            have = self._shift()
-            dropped += 1
-        return False
-
-    def _shift(self):
-        # Move what follows the first byte, from the next magic on, to the front; its length.
-        i = 1
-        while i < wire.HEAD and self._rx[i] != wire.MAGIC:
-            i += 1
-        copy(self._rx, 0, self._rx, i, wire.HEAD - i)
-        return wire.HEAD - i
-
-    def _frame(self):
-        # One whole frame: head in _rx, payload in _buf, its length in _n. 0, or an error code.
-        self._n = wire.get2(self._rx, 10)
-        if not self._n:
-            return 0
-        if self._n > self.frame:
-            return wire.E_FRAME
-        if not self._receive(self._buf, 0, self._n) or not self._receive(self._tail, 0, 4):
-            return wire.E_FRAME
-        wire.begin(self._acc, self._rx)
-        crc32.update(self._acc, self._buf, 0, self._n)
-        return 0 if self._acc == self._tail else wire.E_FRAME
-
-    # Sending
-
-    def _view(self, at, n):
-        key = at << 14 | n
-        view = self._views.get(key)
-        if view is None:
-            view = self._views[key] = self._mem[at : at + n]
-        return view
-
-    def _send(self, kind, a, b, at, n):
-        # A frame with the payload _buf[at : at + n].
-        self._tx[1] = kind
-        self._tx[2] = self._rx[2]
-        self._stamp(a, b, n)
-        self._out.write(self._tx)
-        if n:
-            self._body(at, n)
-
-    def _stamp(self, a, b, n):
-        wire.stamp(self._tx, a, b, n)
-
-    def _body(self, at, n):
-        wire.begin(self._acc, self._tx)
-        crc32.update(self._acc, self._buf, at, at + n)
-        self._out.write(self._view(at, n))
-        self._out.write(self._acc)
-
-    def _ok(self, a, b):
-        self._tx[3] = 0
-        self._send(wire.OK, a, b, 0, 0)
-
-    def _error(self, code, text, a=0):
-        text = text.encode()[: self.frame]
-        self._buf[: len(text)] = text
-        self._tx[3] = 0
-        self._send(wire.ERROR, a, code, 0, len(text))
-
-    def _text(self, text):
-        text = text.encode()
-        at = 0
-        while True:
-            part = text[at : at + self.frame]
-            self._buf[: len(part)] = part
-            self._tx[3] = 0
-            self._send(wire.TEXT, at, at + len(part) >= len(text), 0, len(part))
-            at += len(part)
-            if at >= len(text):
-                return
 
     # Serving
 
@@ -530,9 +386,11 @@ class Agent:
             self._tx[3] = 0
             self._send(wire.DATA, 0, 0, 0, 16)
         else:
+            from .key import hmac_sha256, same
+
             challenge, self._challenge = self._challenge, None
             got = bytes(self._mem[: self._n])
-            if challenge is None or not _same(got, hmac_sha256(self._key, challenge)):
+            if challenge is None or not same(got, hmac_sha256(self._key, challenge)):
                 raise _Refused(wire.E_AUTH, "the key does not fit")
             self._trusted = True
             self._ok(0, 0)
@@ -591,7 +449,7 @@ class Agent:
         token, nonce, lease, blocks, length = self._asked()
         t = _kept
         if t is not None and t.lease is lease and t.token == token:
-            if nonce == t.nonce or t.done < 0 and self._untouched(t):
+            if nonce == t.nonce or t.done < 0 and t.untouched():
                 t.nonce = nonce
                 self._ok(t.got, t.ring.slot_blocks)
                 return
@@ -600,17 +458,8 @@ class Agent:
         if ring is not lease.ring:
             # That of a stage knows: a scan of it that fails would make it forget its newest.
             ring.scan()
-        text = token[3][8:]
-        t = _Transfer(token, nonce, lease, ring, length)
-        t.writer.header.set_schema(text, bytearray(token[3][4:8]))
-        t.writer.begin()
-        t.programs = ring.programs
-        _kept = t
+        _kept = Transfer(token, nonce, lease, ring)
         self._ok(0, blocks)
-
-    def _untouched(self, t):
-        # Whether the ring is as the transfer left it: the stage made no checkpoint in between.
-        return t.ring.sequence == t.sequence and t.ring.programs == t.programs
 
     def _transfer(self):
         self._may_write()
@@ -628,28 +477,13 @@ class Agent:
         if a > t.got or t.done >= 0 or t.got + self._n > t.length and a == t.got:
             raise _Refused(wire.E_TRANSFER, "offset %d, expected %d" % (a, t.got), t.got)
         if a == t.got:
-            if not self._untouched(t):
+            if not t.untouched():
                 self._forget()
                 raise _Refused(
                     wire.E_TRANSFER, "the board made a checkpoint meanwhile; begin anew"
                 )
-            self._store(t)
+            t.take(self._buf, self._n)
         self._ok(t.got, 0)
-
-    def _store(self, t):
-        writer = t.writer
-        at = 0
-        while at < self._n:
-            n = writer.mark - t.pos
-            if n > self._n - at:
-                n = self._n - at
-            copy(writer.buf, t.pos, self._buf, at, n)
-            at += n
-            t.pos += n
-            if t.pos == writer.mark:
-                t.pos = writer.spill(t.pos)
-        t.got += self._n
-        t.programs = t.ring.programs
 
     def _commit(self):
         t = self._transfer()
@@ -658,19 +492,15 @@ class Agent:
             return
         if t.got != t.length:
             raise _Refused(wire.E_TRANSFER, "%d bytes of %d have come" % (t.got, t.length), t.got)
-        if not self._untouched(t):
+        if not t.untouched():
             self._forget()
             raise _Refused(wire.E_TRANSFER, "the board made a checkpoint meanwhile; begin anew")
         try:
-            t.writer.flush(t.pos)
-            if bytes(t.writer.crc) != t.token[3][0:4]:
+            if not t.commit():
                 raise _Refused(wire.E_DATA, "the data has another CRC-32 than announced")
-            t.writer.prove()
-            t.writer.commit()
         except Exception:
             self._forget()
             raise
-        t.done = t.ring.sequence
         self.restored += 1
         self._ok(t.done, t.writer.slot & 0xFFFF)
 
@@ -711,30 +541,6 @@ def _json(d):
 def _writer(lease):
     # (magic, version) of the headers: as the owner writes them, or ours.
     return (lease.ring.magic, lease.ring.version) if lease.ring else (header.MAGIC, header.VERSION)
-
-
-def _same(a, b):
-    # In constant time.
-    if len(a) != len(b):
-        return False
-    diff = 0
-    for i in range(len(a)):
-        diff |= a[i] ^ b[i]
-    return diff == 0
-
-
-def hmac_sha256(key, message):
-    """HMAC-SHA256 (RFC 2104) of `message`: 32 bytes. `key`: bytes."""
-    from hashlib import sha256
-
-    if len(key) > 64:
-        key = sha256(key).digest()
-    key = key + bytes(64 - len(key))
-    inner = sha256(bytes(x ^ 0x36 for x in key))
-    inner.update(message)
-    outer = sha256(bytes(x ^ 0x5C for x in key))
-    outer.update(inner.digest())
-    return outer.digest()
 
 
 def serve(frame=0, idle_ms=3000, **options):

@@ -18,7 +18,7 @@ from zlib import crc32
 
 from edgeckpt import header as hdr
 from edgeckpt import wire
-from edgeckpt.agent import hmac_sha256
+from edgeckpt.key import hmac_sha256
 from edgeckpt.lease import BlockLease
 from edgeckpt.slots import SlotRing
 

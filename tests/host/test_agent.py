@@ -185,7 +185,7 @@ def test_writes_need_leave_and_key(mpy64: list[str]) -> None:
     """read_only refuses every write; a key is proved by HMAC-SHA256."""
     import hmac
 
-    from edgeckpt.agent import hmac_sha256
+    from edgeckpt.key import hmac_sha256
 
     for key, text in ((b"k" * 100, b"abc"), (b"", b""), (b"key", b"x" * 200)):
         assert hmac_sha256(key, text) == hmac.new(key, text, "sha256").digest()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from edgeckpt import wire
-from edgeckpt.agent import hmac_sha256
+from edgeckpt.key import hmac_sha256
 from edgeckpt_host.board import Board
 from edgeckpt_host.errors import EXIT
 from edgeckpt_host.link import AgentError
