@@ -161,6 +161,14 @@ def raw_app(
     return RAW_APP.format(size=size, count=count, start=start, units=units, lease_id=lease_id)
 
 
+def power_on(b: Any) -> None:
+    """Give a board of `board(..., ready=b"ready")` its power back, and wait for its program: a
+    host that comes earlier stops it before it has made its lease."""
+    b.console.data = b""
+    b.power_on()
+    wait_for(lambda: b"ready" in b.console.data)
+
+
 def seed_of(name: str) -> int:
     """The seed of a random test: $EDGECKPT_SEED, or a fresh one."""
     seed = int(os.environ.get("EDGECKPT_SEED") or random.SystemRandom().randrange(1 << 30))

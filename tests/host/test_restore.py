@@ -11,7 +11,7 @@ from edgeckpt_host.board import Board
 from edgeckpt_host.errors import HostError
 from edgeckpt_host.image import parse
 
-from .conftest import CutStream, VirtualBoard, raw_app, seed_of
+from .conftest import CutStream, VirtualBoard, power_on, raw_app, seed_of
 
 SIZE = 3000
 CUTS = 50
@@ -58,7 +58,7 @@ def test_cut_transfers(board: Callable[..., VirtualBoard], shard: int) -> None:
     start, end = transfer_bytes(b, new)
     b.power_off()
     b.chip.write_bytes(b"\xff" * b.chip.stat().st_size)
-    b.power_on()
+    power_on(b)
     for i in range(CUTS // SHARDS):
         cut = rng.randrange(start, end)
         stream = CutBeforeCommit(b.port, cut)
@@ -68,7 +68,8 @@ def test_cut_transfers(board: Callable[..., VirtualBoard], shard: int) -> None:
                 host.restore(before, new)
         assert raised.value.cause in ("link", "no-answer"), (seed, i, raised.value)
         if rng.random() < 0.4:
-            b.power_cycle()
+            b.power_off()
+            power_on(b)
         with Board.open(b.port, restart=False) as host:
             lease = host.lease()
             image = host.pull(lease)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from .conftest import Result, wait_for
+from .conftest import Result, power_on
 
 APP = """
 import edgeckpt, time
@@ -49,9 +49,7 @@ def test_a_lease_without_a_stage_and_commits_that_cannot_be(
     header = 8 * 4096 + 2 * 4 * 256  # of the third slot
     for form, offset, value in (("<H", 50, 7), ("<I", 16, 0xFFFFFFFF), ("<Q", 8, 1 << 32)):
         forge(tmp_path / "board0" / "chip.bin", header, form, offset, value)
-        b.console.data = b""
-        b.power_on()
-        wait_for(lambda: b"ready" in b.console.data)
+        power_on(b)
         lease = edgeckpt("info", *port, "--json").json["leases"][0]
         assert lease["health"] == "foreign" and "slot 2" in lease["odd"]
         for words in (("show",), ("verify",), ("pull", "b.img")):
@@ -108,7 +106,5 @@ def test_headers_of_another_magic_and_version(
     edgeckpt("pull", *port, "--raw", "dump.img")
     assert edgeckpt("show", "dump.img", *options, "--json").json["image"]["sequence"] == 4
     b.power_off()
-    b.console.data = b""
-    b.power_on()
-    wait_for(lambda: b"ready" in b.console.data)
+    power_on(b)
     assert edgeckpt("info", *port, "--json").json["leases"][0]["sequence"] == 4
