@@ -76,11 +76,32 @@ class Result:
         return f"exit {self.code}\n{self.out}\n{self.err}"
 
 
+def started_again(b: Any, start: int, seconds: float = 10.0) -> None:
+    """Wait for a program that was interrupted after `start` to be ready again, if it ever is."""
+    end = time.monotonic() + seconds
+    while b.ready and time.monotonic() < end:
+        said = b.console.data[start:]
+        at = said.rfind(b"KeyboardInterrupt")
+        if at < 0 or b.ready in said[at:]:
+            return
+        time.sleep(0.01)
+
+
 @pytest.fixture
-def edgeckpt(tmp_path: Path) -> Callable[..., Result]:
-    """Run the command as a user does, in tmp_path; `code` is the exit code expected."""
+def made() -> list[Any]:
+    """The virtual boards of the test."""
+    return []
+
+
+@pytest.fixture
+def edgeckpt(tmp_path: Path, made: list[Any]) -> Callable[..., Result]:
+    """Run the command as a user does, in tmp_path; `code` is the exit code expected.
+
+    A program that it interrupted is waited for: the next command must not come in its start.
+    """
 
     def run(*words: object, code: int | None = 0, timeout: float = 90, **env: str) -> Result:
+        before = [len(b.console.data) for b in made]
         done = subprocess.run(
             [sys.executable, "-m", "edgeckpt_host.cli", *map(str, words)],
             env={**ENV, **env},
@@ -92,15 +113,17 @@ def edgeckpt(tmp_path: Path) -> Callable[..., Result]:
         result = Result(done)
         assert "Traceback" not in done.stderr + done.stdout, result
         assert code is None or result.code == code, result
+        if "--leave" not in words:
+            for b, start in zip(made, before, strict=True):
+                started_again(b, start)
         return result
 
     return run
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[Callable[..., VirtualBoard]]:
+def board(tmp_path: Path, made: list[Any]) -> Iterator[Callable[..., VirtualBoard]]:
     """Make virtual boards; they are closed at the end. `text` is their main.py."""
-    made: list[VirtualBoard] = []
 
     def make(text: str | None = None, *, ready: bytes = b"", **options: Any) -> VirtualBoard:
         folder = tmp_path / f"board{len(made)}"
@@ -113,6 +136,7 @@ def board(tmp_path: Path) -> Iterator[Callable[..., VirtualBoard]]:
         console = Console()
         b.on_output = console
         b.console = console  # type: ignore[attr-defined]
+        b.ready = ready  # type: ignore[attr-defined]
         b.link = folder / "port"
         b.link.symlink_to(b.port)
         made.append(b)
