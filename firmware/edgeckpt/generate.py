@@ -153,6 +153,7 @@ class Source:
     def _function(self, name, t, like, form):
         lines, self.lines = self.lines, []
         run, self.run = getattr(self, "run", 0), 0
+        count, self.locals = getattr(self, "locals", 0), 0
         if self.native:
             self._emit(t, "v", like, form, 1)
             self._look(1)
@@ -169,6 +170,7 @@ class Source:
         self.done.append(head + "\n" + "\n".join(self.lines))
         self.lines = lines
         self.run = run
+        self.locals = count
         return name
 
     def _add(self, depth, *lines):
@@ -296,8 +298,10 @@ class Source:
     def _local(self, v, depth):
         if v == "v" or v[0] in "xy" and v[1:].isdigit():
             return v
-        self._add(depth, "x%d = %s" % (depth, v))
-        return "x%d" % depth
+        # One name a value: the parent's is read again after its children.
+        self.locals += 1
+        self._add(depth, "x%d = %s" % (self.locals, v))
+        return "x%d" % self.locals
 
     def _fields(self, t, v, like, form, depth):
         form = "t" if t.kind == "tuple" else _form(like, form)
