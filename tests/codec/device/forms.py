@@ -226,6 +226,23 @@ def check_columns():
         assert encode(c, appended) == encode(codec.compile("Vec<%s>" % CELLS), appended)
 
 
+def check_f32():
+    """What an f32 cannot hold is refused: MicroPython would store infinity."""
+    infinity = float("inf")
+    for text, make in (
+        ("{a:f32,b:u8}", lambda x: {"a": x, "b": 1}),
+        ("{a:[f32;3]}", lambda x: {"a": [1.0, x, 2.0]}),
+        ("{a:Vec<f32>}", lambda x: {"a": [x]}),
+    ):
+        for like in (None, make(0.5)):
+            c = codec.compile(text, like=like)
+            for x in (infinity, -infinity, 3.4e38, -3.4e38, 1e-300, 5):
+                encode(c, make(x))
+            for x in (1e39, -1e300, 3.4028236e38):
+                if x < infinity and x > -infinity:  # floats of single precision know none
+                    assert refused(c, make(x)), (text, x)
+
+
 class Draw:
     """Shapes and values from a seed, the same on every interpreter."""
 
@@ -288,6 +305,7 @@ def run(folder):
     check_device_errors()
     check_columns()
     check_nested(400)
+    check_f32()
     assert count[0] > 1000 and count[1] < 60, count
     print("ok", count)
 
