@@ -16,7 +16,7 @@ class NoErase:
         self.unit = unit
         self.units = units
         self.ands = ands
-        self.data = bytearray([filled]) * (units * unit)
+        self.data = bytearray(bytes([filled]) * (units * unit))
         self.ops = 0
         self.cut_at = 0  # the operation that stops in its middle, raising `Cut`
 

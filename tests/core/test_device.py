@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FIRMWARE = HERE.parents[1] / "firmware"
+ROOT = HERE.parents[1]
+FIRMWARE = ROOT / "firmware"
 
 
 def run_script(command: list[str], name: str) -> str:
-    path = f"{FIRMWARE}{os.pathsep}{HERE / 'device'}"
+    path = os.pathsep.join(map(str, (FIRMWARE, HERE / "device", ROOT)))
     env = dict(os.environ, PYTHONPATH=path, MICROPYPATH=path)
     result = subprocess.run(
         [*command, str(HERE / "device" / name)],
@@ -41,6 +42,7 @@ def interpreter(request: pytest.FixtureRequest, name: str) -> list[str]:
         "callers.py",
         "layout.py",
         "long_rings.py",
+        "ring_cases.py",
     ],
 )
 def test_core(request: pytest.FixtureRequest, script: str, on: str) -> None:
