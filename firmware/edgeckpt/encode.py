@@ -18,6 +18,10 @@ _BYTES = (bytes, bytearray)
 _NO_BUFFERS = (str, int)
 _NO_LISTS = (str, dict)
 _FLAGS = (0, 1)
+_INFINITY = float("inf")
+_MINUS_INFINITY = -_INFINITY
+_OVER_F32 = 3.4028235677973366e38  # halfway from the largest f32 to what would be the next
+_UNDER_F32 = -_OVER_F32
 
 
 def _room(w, p):
@@ -93,13 +97,20 @@ def _put_fixed(t, v, w, p):
     return _room(w, p + i)
 
 
+def in_f32(v):
+    """`v`, a float or int that an f32 can hold: MicroPython stores others as infinity."""
+    if v >= _OVER_F32 and v != _INFINITY or v <= _UNDER_F32 and v != _MINUS_INFINITY:
+        raise ValueError
+    return v
+
+
 def _put_float(t, v, w, p):
     if isinstance(v, _BYTES):
         if len(v) != t.width:
             raise ValueError
         copy(w.buf, p, v, 0, t.width)
     else:
-        pack_into(t.format, w.buf, p, v)
+        pack_into(t.format, w.buf, p, in_f32(v) if t.width == 4 else v)
     return _room(w, p + t.width)
 
 

@@ -4,7 +4,7 @@ Promises: the same verdict as the puts of `encode.py`, with the path of the firs
 not fit, what it holds and what was expected.
 """
 
-from .encode import MAX_UNITS, column, flag, is_bytes, is_columns
+from .encode import MAX_UNITS, column, flag, in_f32, is_bytes, is_columns
 from .errors import EncodeError
 from .tree import INTS
 
@@ -35,6 +35,11 @@ def explain(t, v, path):
                 bad("a float, or its %d bytes" % t.width)
         elif not isinstance(v, (int, float)):
             bad("a float")
+        elif kind == "f32":
+            try:
+                in_f32(v)
+            except ValueError:
+                bad("a float below 3.4028236e38, or infinity")
     elif kind == "bool":
         if v is not True and v is not False:
             bad("True or False")

@@ -23,7 +23,7 @@ _FLOATS = {"f32": ("f", 4), "f64": ("d", 8)}
 # What the source names besides its nodes.
 PRELUDE = """\
 from struct import pack_into
-from edgeckpt.encode import put_length as length
+from edgeckpt.encode import in_f32, put_length as length
 from edgeckpt.loops import strlen, varint, zigzag
 LISTS = (list, tuple)
 OCTETS = (bytes, bytearray)
@@ -153,6 +153,7 @@ class Source:
     def _function(self, name, t, like, form):
         lines, self.lines = self.lines, []
         run, self.run = getattr(self, "run", 0), 0
+        count, self.locals = getattr(self, "locals", 0), 0
         if self.native:
             self._emit(t, "v", like, form, 1)
             self._look(1)
@@ -169,6 +170,7 @@ class Source:
         self.done.append(head + "\n" + "\n".join(self.lines))
         self.lines = lines
         self.run = run
+        self.locals = count
         return name
 
     def _add(self, depth, *lines):
@@ -271,7 +273,8 @@ class Source:
             return
         if kind in _FLOATS:
             self._need(t.width, depth)
-            self._add(depth, "pack_into('<%s', w.buf, p, %s)" % (_FLOATS[kind][0], v))
+            value = "in_f32(%s)" % v if kind == "f32" else v
+            self._add(depth, "pack_into('<%s', w.buf, p, %s)" % (_FLOATS[kind][0], value))
             self._add(depth, "p += %d" % t.width)
             return
         self._look(depth)
@@ -296,8 +299,10 @@ class Source:
     def _local(self, v, depth):
         if v == "v" or v[0] in "xy" and v[1:].isdigit():
             return v
-        self._add(depth, "x%d = %s" % (depth, v))
-        return "x%d" % depth
+        # One name a value: the parent's is read again after its children.
+        self.locals += 1
+        self._add(depth, "x%d = %s" % (self.locals, v))
+        return "x%d" % self.locals
 
     def _fields(self, t, v, like, form, depth):
         form = "t" if t.kind == "tuple" else _form(like, form)
@@ -358,7 +363,8 @@ class Source:
     def _pack(self, t, v, depth):
         v = self._local(v, depth)
         code, width = _FLOATS[t.items[0].kind]
-        values = ", ".join(["%s[%d]" % (v, i) for i in range(t.count)])
+        item = "in_f32(%s[%d])" if code == "f" else "%s[%d]"
+        values = ", ".join([item % (v, i) for i in range(t.count)])
         self._add(depth, "if isinstance(%s, LISTS) and int(len(%s)) == %d:" % (v, v, t.count))
         self._add(depth + 1, "pack_into('<%d%s', w.buf, p, %s)" % (t.count, code, values))
         self._add(depth + 1, "p += %d" % (t.count * width))

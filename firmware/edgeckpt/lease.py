@@ -21,7 +21,8 @@ class BlockLease:
     block_size: the layout block in bytes, a power of two 128..65536. Default: 256, one program
         page, on flash; the device block elsewhere.
     erase: True for an extended device, False for a simple one; None finds out by one read with
-        an offset, which simple devices refuse with TypeError. A device may also have
+        an offset, which simple devices refuse with TypeError (an OSError is of a page that
+        cannot be read). A device may also have
         `erase_range(first, count)`, in device blocks, which does what erases one by one do.
 
     The contract, for whoever builds on a lease. A program or erase that is cut (power, reset)
@@ -69,7 +70,7 @@ class BlockLease:
         self.device = device
         self.ranged = erase and hasattr(device, "erase_range")
         for other in live:
-            if other.device is device and start < other.start + other.count:
+            if _same_medium(other.device, device) and start < other.start + other.count:
                 if other.start < start + count:
                     self.device = None
                     raise LeaseError(
@@ -272,9 +273,23 @@ def _is_extended(device, start, unit):
         device.readblocks(start, bytearray(min(256, unit)), 0)
     except TypeError:
         return False
+    except OSError:
+        return (
+            True  # it took the offset: this page cannot be read, where ECC says so of a torn one
+        )
     except Exception as e:
         raise _no_device("readblocks", e)
     return True
+
+
+def _same_medium(a, b):
+    # Two objects may be one medium: `esp32.Partition` is found anew each time, and tells by
+    # `info()` (type, subtype, address, size, label, encrypted) which one it is.
+    if a is b:
+        return True
+    if type(a) is not type(b) or not hasattr(a, "info"):
+        return False
+    return a.info() == b.info()
 
 
 def _no_device(call, e):

@@ -290,14 +290,12 @@ class CheckpointedStageState:
     def checkpoint(self):
         """Make the state durable. Raises CheckpointFailed, and then the one before restores."""
         self._idle("checkpoint()")
-        self._preparing = False
-        self._flush()
+        self._flush(False)
 
     def prepare(self):
         """Erase ahead, so that the next `checkpoint()` only programs pages."""
         self._idle("prepare()")
-        self._preparing = True
-        self._flush()
+        self._flush(True)
 
     def into_block_lease(self):
         """Give the lease away and end this wrapper. Returns a new `BlockLease` handle."""
@@ -318,8 +316,10 @@ class CheckpointedStageState:
             raise CheckpointFailed("busy", None, what)
         return ring
 
-    def _flush(self):
+    def _flush(self, preparing):
         self._busy = True
+        # Set when no handler can flush any more: one that did before has left its own here.
+        self._preparing = preparing
         try:
             self._attempt()
             self._complete()

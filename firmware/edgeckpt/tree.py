@@ -27,9 +27,15 @@ class Node:
     def text(self):
         """The canonical schema text of this type."""
         k = self.kind
-        inner = ",".join([i.text() for i in self.items if i is not None]) if k != "enum" else ""
         if k == "unit":
             return "()"
+        if k == "struct":
+            return "{%s}" % ",".join(
+                ["%s:%s" % (n, i.text()) for n, i in zip(self.names, self.items)]
+            )
+        if k == "enum":
+            return "enum{%s}" % ",".join([n + _payload(i) for n, i in zip(self.names, self.items)])
+        inner = ",".join([i.text() for i in self.items])  # each child once: linear in the tree
         if k == "option":
             return "Option<%s>" % inner
         if k == "seq":
@@ -40,12 +46,6 @@ class Node:
             return "[%s;%d]" % (inner, self.count)
         if k == "tuple":
             return "(%s,)" % inner if len(self.items) == 1 else "(%s)" % inner
-        if k == "struct":
-            return "{%s}" % ",".join(
-                ["%s:%s" % (n, i.text()) for n, i in zip(self.names, self.items)]
-            )
-        if k == "enum":
-            return "enum{%s}" % ",".join([n + _payload(i) for n, i in zip(self.names, self.items)])
         return k
 
     def nullable(self):

@@ -444,13 +444,18 @@ def build(
 
 
 def write_file(path: Path | str, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all. HostError `file`."""
+    """Write a file so that it is there whole or not at all; behind a symlink, its target. What is
+    no regular file (a device, a FIFO) is written into, never replaced. HostError `file`."""
     path = Path(path)
-    part = path.with_name(path.name + ".tmp")
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        target = path.resolve()
+        part = target.with_name(target.name + ".tmp")
         with part.open("wb") as f:
             f.write(data)
             f.flush()
-        part.replace(path)
+        part.replace(target)
     except OSError as e:
         raise HostError("file", f"{path}: cannot be written: {e.strerror or e}") from e

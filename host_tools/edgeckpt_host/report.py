@@ -16,6 +16,7 @@ from . import __version__
 from . import state as st
 from .errors import HostError
 from .image import Dump, Image, dump_headers, parse, read_file, write_file
+from .terminal import size_text
 
 if TYPE_CHECKING:
     from .board import Board, Lease
@@ -154,7 +155,7 @@ def of_file(call: Call, source: Path, output: Path) -> dict[str, Any]:
         facts = [(k.replace("_", " "), str(v)) for k, v in image.describe().items()]
         section = Section("Image", facts, notes=list(image.notes))
         _add_state(section, "in this image", image, given)
-    return _write(output, str(source), [section])
+    return _write(call, output, str(source), [section])
 
 
 def of_board(call: Call, board: Board, output: Path) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def of_board(call: Call, board: Board, output: Path) -> dict[str, Any]:
     wanted = call.options["lease_id"]
     leases = board.leases() if wanted is None else [board.lease(wanted)]
     sections = [_board_section(call, board, lease) for lease in leases]
-    return _write(output, f"{board.name}, {board.hello['python']}", sections)
+    return _write(call, output, f"{board.name}, {board.hello['python']}", sections)
 
 
 def _board_section(call: Call, board: Board, lease: Lease) -> Section:
@@ -207,7 +208,8 @@ def _int(b: bytes) -> int:
     return int.from_bytes(b, "little")
 
 
-def _write(output: Path, title: str, sections: list[Section]) -> dict[str, Any]:
+def _write(call: Call, output: Path, title: str, sections: list[Section]) -> dict[str, Any]:
     text = page(title, sections).encode()
     write_file(output, text)
+    call.out.line(f"{output}: {size_text(len(text))}, open it in a browser")
     return {"file": str(output), "bytes": len(text), "leases": len(sections)}

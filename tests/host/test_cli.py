@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from edgeckpt_host.errors import EXIT
+from edgeckpt_host.image import write_file
 
 from .conftest import ENV, STAGE_APP, VECTORS, Result, VirtualBoard, raw_app, wait_for
 
@@ -199,6 +200,22 @@ def sample(edgeckpt: Run, tmp_path: Path) -> Path:
     (tmp_path / "s.json").write_text(json.dumps({"a": list(range(500)), "b": "x" * 100}))
     edgeckpt("make", "s.json", "s.img", "--schema", "{a:Vec<u16>,b:str}", "--lease", "0x5eed")
     return tmp_path / "s.img"
+
+
+def test_what_is_no_regular_file_is_written_into(tmp_path: Path) -> None:
+    write_file("/dev/null", b"image")
+    assert Path("/dev/null").is_char_device()
+    target, link = tmp_path / "target.img", tmp_path / "link.img"
+    link.symlink_to(target)
+    for data in (b"one", b"another"):
+        write_file(link, data)
+        assert link.is_symlink() and target.read_bytes() == data
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cat", str(fifo)], stdout=subprocess.PIPE) as reader:
+        write_file(fifo, b"through")
+        assert reader.communicate(timeout=20)[0] == b"through"
+    assert fifo.is_fifo()
 
 
 @pytest.mark.parametrize("name,change,cause", BAD_FILES, ids=[b[0] for b in BAD_FILES])

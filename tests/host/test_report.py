@@ -54,7 +54,8 @@ def test_report_in_a_browser(
     b = board(app=STAGE_APP)
     wait_for(lambda: b"saved 12" in b.console.data)  # type: ignore[attr-defined]
     info = edgeckpt("info", "-p", b.link, "--leave", "--json").json["leases"][0]
-    edgeckpt("report", "-p", b.link, "--leave", "-o", "page.html")
+    told = edgeckpt("report", "-p", b.link, "--leave", "-o", "page.html")
+    assert "page.html" in told.out
     log = edgeckpt("log", "-p", b.link, "--leave", "--json").json
     url = (tmp_path / "page.html").as_uri()
     browser.open(url)

@@ -226,6 +226,75 @@ def check_columns():
         assert encode(c, appended) == encode(codec.compile("Vec<%s>" % CELLS), appended)
 
 
+def check_f32():
+    """What an f32 cannot hold is refused: MicroPython would store infinity."""
+    infinity = float("inf")
+    for text, make in (
+        ("{a:f32,b:u8}", lambda x: {"a": x, "b": 1}),
+        ("{a:[f32;3]}", lambda x: {"a": [1.0, x, 2.0]}),
+        ("{a:Vec<f32>}", lambda x: {"a": [x]}),
+    ):
+        for like in (None, make(0.5)):
+            c = codec.compile(text, like=like)
+            for x in (infinity, -infinity, 3.4e38, -3.4e38, 1e-300, 5):
+                encode(c, make(x))
+            for x in (1e39, -1e300, 3.4028236e38):
+                if x < infinity and x > -infinity:  # floats of single precision know none
+                    assert refused(c, make(x)), (text, x)
+
+
+class Draw:
+    """Shapes and values from a seed, the same on every interpreter."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def below(self, n):
+        self.seed = (self.seed * 1103 + 12345) % 1000003
+        return self.seed // 7 % n
+
+    def shape(self, depth):
+        """(schema text, value): structs, tuples, options and lists within each other."""
+        kind = self.below(6 if depth else 2)
+        if kind < 2:
+            return (("u32", self.below(99999)), ("i16", self.below(999) - 500))[kind]
+        if kind == 2:
+            text, value = self.shape(depth - 1)
+            if text[:6] == "Option":  # Some(x) of one that can be None is (x,): not drawn here
+                return text, value
+            return "Option<%s>" % text, value if self.below(3) else None
+        if kind == 3:
+            text, value = self.shape(depth - 1)
+            return "Vec<%s>" % text, [value] * self.below(4)
+        parts = [self.shape(depth - 1) for _ in range(1 + self.below(4))]
+        if kind == 4:
+            return "(%s,)" % ",".join([t for t, _ in parts]), tuple([v for _, v in parts])
+        text = ",".join(["f%d:%s" % (i, parts[i][0]) for i in range(len(parts))])
+        return "{%s}" % text, dict([("f%d" % i, parts[i][1]) for i in range(len(parts))])
+
+
+def check_nested(count):
+    """A value within another is not taken for one of its parent's, whatever the nesting."""
+    cases = [
+        ("{m:((i32,i32),i32)}", {"m": ((10, 20), 30)}),
+        (
+            "{imu:{acc:{x:i16,ts:u32},ts:u32},n:u32}",
+            {"imu": {"acc": {"x": 1, "ts": 2}, "ts": 3}, "n": 4},
+        ),
+    ]
+    cases += [Draw(seed).shape(4) for seed in range(1, count)]
+    for seed, (text, value) in enumerate(cases):
+        plain = codec.compile(text)
+        data = encode(plain, value)
+        assert plain.decode(data, len(data)) == value, (seed, text, value)
+        for form in "dat":
+            state = value if form == "d" else formed(plain.tree, value, form)
+            got = encode(codec.compile(text, like=state), state)
+            assert got == data, "seed %d, %s, form %s: %r encoded as %r, not %r" % (
+                (seed, text, form, value, got, data)
+            )
+
+
 def run(folder):
     count = [0, 0]
     with open(folder + "/postcard_vectors.jsonl") as f:
@@ -235,6 +304,8 @@ def run(folder):
     check_changes()
     check_device_errors()
     check_columns()
+    check_nested(400)
+    check_f32()
     assert count[0] > 1000 and count[1] < 60, count
     print("ok", count)
 

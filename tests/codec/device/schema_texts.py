@@ -24,6 +24,10 @@ for text, at in (
     else:
         raise AssertionError(text)
 assert parse(DEEP).text() == DEEP
+# The text of a tree takes each type once, however deep: doubling with each level, this would
+# never end.
+STRUCTS = "{a:" * MAX_DEPTH + "u8" + "}" * MAX_DEPTH
+assert parse(STRUCTS).text() == STRUCTS
 try:
     parse("Option<" + DEEP + ">")
 except SchemaError:

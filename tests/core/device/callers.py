@@ -179,6 +179,30 @@ def test_calls_in_the_middle_of_a_flush_change_nothing():
     assert d.errors and restored_of(stage) == bytes(6000)
 
 
+class Between(CheckpointedStageState):
+    """An interrupt handler calls prepare() just before the flush of a checkpoint begins."""
+
+    armed = False
+
+    def _idle(self, what):
+        ring = super()._idle(what)
+        if self.armed and what == "checkpoint()":
+            self.armed = False
+            self.prepare()
+        return ring
+
+
+def test_a_prepare_between_two_statements_of_a_checkpoint():
+    d = Nor(8)
+    stage = Between(bytearray(9), lease_on(d))
+    stage.armed = True
+    stage.state[0] = 7
+    stage.checkpoint()
+    assert stage.sequence == 1
+    end(stage)
+    assert restored(d)[0] == 7
+
+
 def restored_of(stage):
     stage = CheckpointedStageState.restore(stage.into_block_lease())
     value = stage.state

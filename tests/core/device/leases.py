@@ -47,6 +47,44 @@ def test_overlap_is_refused_while_live():
     assert not live
 
 
+class Partition(Nor):
+    """As esp32.Partition: each find() gives another object of one partition."""
+
+    def __init__(self, disk, label):
+        super().__init__(8)
+        self.data = disk
+        self.label = label
+
+    def info(self):
+        return (1, 2, 0x1000, 32768, self.label, False)
+
+
+def test_overlap_of_two_objects_of_one_partition_is_refused():
+    disk = bytearray(8 * 4096)
+    a = BlockLease(Partition(disk, "nvs"), 0, 4, 1)
+    raises(LeaseError, "overlap", BlockLease, Partition(disk, "nvs"), 3, 2, 2)
+    b = BlockLease(Partition(disk, "nvs"), 4, 4, 2)
+    c = BlockLease(Partition(bytearray(8 * 4096), "other"), 0, 4, 3)
+    for lease in (a, b, c):
+        lease.release()
+    assert not live
+
+
+class Torn(Nor):
+    """Flash with ECC: a page that a cut left torn reads as an error until it is erased."""
+
+    def readblocks(self, n, buf, off=0):
+        if n * 4096 + off == 0:
+            raise OSError(5)
+        return super().readblocks(n, buf, off)
+
+
+def test_a_lease_whose_first_page_is_unreadable():
+    lease = BlockLease(Torn(4), 0, 4, 1)
+    assert lease.erases and lease.block_size == 256
+    lease.release()
+
+
 def test_a_moved_lease_has_ended():
     d = Nor(4)
     lease = BlockLease(d, 0, 4, 1)

@@ -78,6 +78,9 @@ def test_lease():
         assert raises(LeaseError, "device", BlockLease, d, 0, 4, 7).cause is error
         if not isinstance(error, TypeError):  # that is how a simple device refuses an offset
             d.arm("read", error)
+            if isinstance(error, OSError):  # it took the offset, and cannot read this page
+                BlockLease(d, 0, 4, 7).release()
+                continue
             assert raises(LeaseError, "device", BlockLease, d, 0, 4, 7).cause is error
     assert not live
 
