@@ -172,7 +172,7 @@ class SectorCut:
 
 
 class ByteCut(SectorCut):
-    """A medium written byte by byte (FRAM, EEPROM): the first `kept` bytes are new, the rest old."""
+    """A medium written byte by byte (FRAM, EEPROM): its first `kept` bytes are new."""
 
     def __init__(self, op, kept):
         SectorCut.__init__(self, op, "byte", None)

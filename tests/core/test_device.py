@@ -12,12 +12,15 @@ ROOT = HERE.parents[1]
 FIRMWARE = ROOT / "firmware"
 
 
-def run_script(command: list[str], name: str) -> str:
+def environment() -> dict[str, str]:
     path = os.pathsep.join(map(str, (FIRMWARE, HERE / "device", ROOT)))
-    env = dict(os.environ, PYTHONPATH=path, MICROPYPATH=path)
+    return dict(os.environ, PYTHONPATH=path, MICROPYPATH=path)
+
+
+def run_script(command: list[str], name: str) -> str:
     result = subprocess.run(
         [*command, str(HERE / "device" / name)],
-        env=env,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=120,
@@ -42,7 +45,6 @@ def interpreter(request: pytest.FixtureRequest, name: str) -> list[str]:
         "callers.py",
         "layout.py",
         "long_rings.py",
-        "ring_cases.py",
     ],
 )
 def test_core(request: pytest.FixtureRequest, script: str, on: str) -> None:

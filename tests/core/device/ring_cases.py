@@ -285,28 +285,36 @@ def test_r4_plain_nor_that_cannot_be_read_is_an_error():
 # r5: the first page of the range cannot be read
 
 
+def first_page_lost(**options):
+    chip = EccChip(8 * 2048)
+    board = Board(chip, 8, **options)
+    board.boot()
+    n = 0
+    while not n or headers(chip.data, 256)[0][1] < 2048:
+        board.save(n)
+        n += 1
+    chip.torn[0] = None
+    lease = board.lease()
+    assert lease.erases and lease.units == 8
+    assert board.boot() == n - 1
+    for more in range(n, n + 20):
+        board.save(more)
+        assert board.boot() == more
+
+
 def test_r5_a_lease_of_a_range_whose_first_page_does_not_read():
-    for options in ({}, {"ecc": True}, {"erase": True}):
-        chip = EccChip(8 * 2048)
-        board = Board(chip, 8, **options)
-        board.boot()
-        n = 0
-        while not n or headers(chip.data, 256)[0][1] < 2048:
-            board.save(n)
-            n += 1
-        chip.torn[0] = None
-        lease = board.lease()
-        assert lease.erases and lease.units == 8
-        assert board.boot() == n - 1
-        for more in range(n, n + 20):
-            board.save(more)
-            assert board.boot() == more
+    first_page_lost()
+    first_page_lost(erase=True)
     live.clear()
     disk = SectorDisk(20)
     disk.bad.add(2)
     lease = BlockLease(disk, 2, 12, ID)
     assert not lease.erases
     live.clear()
+
+
+def test_r5_the_same_on_flash_with_ecc():
+    first_page_lost(ecc=True)
 
 
 # r6: cut programs disturb the unit that they run in
@@ -678,6 +686,7 @@ class Tracer:
         self.hit = hit
         self.jumps = jumps
         self.where = None
+        self.places = None  # a dict here takes down when each bytecode ran last
         self._ops = {}
 
     def run(self, call, *args, **options):
@@ -689,13 +698,17 @@ class Tracer:
             sys.settrace(old)
 
     def _trace(self, frame, event, arg):
-        if "/firmware/edgeckpt/" not in frame.f_code.co_filename.replace("\\", "/"):
+        path = frame.f_code.co_filename.replace("\\", "/")
+        # In the byte loops, which run thousands of bytecodes and keep nothing, none is tried.
+        if "/edgeckpt/" not in path or any(part in path for part in ("loops", "plain", "crc")):
             return None
         if event == "call":
             frame.f_trace_opcodes = True
             frame.f_trace_lines = False
         elif event == "opcode" and self._counts(frame):
             self.left -= 1
+            if self.places is not None:
+                self.places[(frame.f_code, frame.f_lasti)] = self.left
             if not self.left:
                 self.where = (frame.f_code.co_name, frame.f_lineno, frame.f_lasti)
                 self.hit()
@@ -721,90 +734,108 @@ def interrupt():
     raise KeyboardInterrupt
 
 
+def called_between(name):
+    """`name` of the stage called before each bytecode of a checkpoint: busy, or as if alone."""
+    at = 1
+    board = Board(nor(8), 8)
+    board.boot()
+    board.save(0)
+    n = 0
+    calm = tried = 0
+    while True:
+        n += 1
+        outcome = []
+
+        def hit():
+            try:
+                outcome.append(getattr(board.stage, name)())  # noqa: B023
+            except CheckpointFailed as e:
+                outcome.append(e.reason)  # noqa: B023
+
+        board.stage.state[:] = state(n)
+        tracer = Tracer(at, hit)
+        try:
+            tracer.run(board.stage.checkpoint)
+            done = True
+        except LeaseError as e:
+            # The lease was given away a moment before the checkpoint began.
+            assert e.reason == "ended" and isinstance(outcome[0], BlockLease), e
+            done = False
+        if not outcome:
+            break
+        assert outcome[0] in (None, "busy") or isinstance(outcome[0], BlockLease), outcome
+        gone = isinstance(outcome[0], BlockLease)
+        assert done or gone
+        calm += outcome[0] != "busy"
+        if done and not gone:
+            # Calls outside of the flush are calls like others; the checkpoint is written.
+            assert headers(board.device.data, 256)[0][0] == board.stage.sequence
+        if at % 7 == 0 or gone:
+            found = board.boot()
+            assert found == n if done else found < n, (name, tracer.where)
+        at += 1 + at // 300
+        tried += 1
+    assert tried > 300 and calm < tried // 4, (name, tried, calm)
+
+
 def test_r11_calls_between_any_two_bytecodes():
-    if QUICK:
-        return
-    for name in ("prepare", "checkpoint", "into_block_lease"):
-        at = 1
-        board = Board(nor(8), 8)
-        board.boot()
-        board.save(0)
-        n = 0
-        calm = 0
-        while True:
-            n += 1
-            outcome = []
-
-            def hit():
-                try:
-                    outcome.append(getattr(board.stage, name)())  # noqa: B023
-                except CheckpointFailed as e:
-                    outcome.append(e.reason)  # noqa: B023
-
-            board.stage.state[:] = state(n)
-            tracer = Tracer(at, hit)
-            try:
-                tracer.run(board.stage.checkpoint)
-                done = True
-            except LeaseError as e:
-                # The lease was given away a moment before the checkpoint began.
-                assert e.reason == "ended" and isinstance(outcome[0], BlockLease), e
-                done = False
-            if not outcome:
-                break
-            assert outcome[0] in (None, "busy") or isinstance(outcome[0], BlockLease), outcome
-            gone = isinstance(outcome[0], BlockLease)
-            assert done or gone
-            calm += outcome[0] != "busy"
-            if done and not gone:
-                # Calls outside of the flush are calls like others; the checkpoint is written.
-                assert headers(board.device.data, 256)[0][0] == board.stage.sequence
-            if at % 7 == 0 or gone:
-                found = board.boot()
-                assert found == n if done else found < n, (name, tracer.where)
-            at += 1
-        assert at > 300 and calm < at // 4, (name, at, calm)
+    if not QUICK:
+        called_between("prepare")
+        called_between("checkpoint")
 
 
-def test_r12_ctrl_c_anywhere_in_a_checkpoint():
-    if QUICK:
-        return
-    for jumps in (True, False):
-        board = Board(nor(8), 8)
-        at = 1
-        n = 0
-        while True:
-            n += 1
-            tells = Tells()
-            if at % 5 == 1:
-                board.boot(observer=tells)
-            else:
-                board.stage = CheckpointedStageState(
-                    board.stage.state, board.stage.into_block_lease(), observer=tells
-                )
-            board.stage.state[:] = state(n)
-            tracer = Tracer(at, interrupt, jumps)
-            try:
-                tracer.run(board.stage.checkpoint)
-                stopped = False
-            except KeyboardInterrupt:
-                stopped = True
-            if tracer.where is None:
-                break
-            assert stopped, ("the interrupt was lost", tracer.where)
-            if jumps:
-                assert tells.started == tells.completed, ("told", tells.completed, tracer.where)
-            assert tells.completed <= tells.started <= 1, (tells.completed, tracer.where)
-            before = tells.completed, tells.started
-            n += 1
-            board.save(n)  # it goes on
-            assert (tells.completed - before[0], tells.started - before[1]) == (1, 1) or (
-                not jumps and tells.started - before[1] == 1
-            ), tracer.where
-            if at % 9 == 0:
-                assert board.boot(observer=tells) == n, tracer.where
-            at += 1
-        assert at > (30 if jumps else 300), at
+def test_r11_a_lease_given_away_between_any_two_bytecodes():
+    if not QUICK:
+        called_between("into_block_lease")
+
+
+def stopped_anywhere(jumps):
+    """Ctrl-C before each bytecode of a checkpoint (jumps: each that MicroPython takes one at)."""
+    board = Board(nor(8), 8)
+    at = 1
+    n = 0
+    while True:
+        n += 1
+        tells = Tells()
+        if at % 5 == 1:
+            board.boot(observer=tells)
+        else:
+            board.stage = CheckpointedStageState(
+                board.stage.state, board.stage.into_block_lease(), observer=tells
+            )
+        board.stage.state[:] = state(n)
+        tracer = Tracer(at, interrupt, jumps)
+        try:
+            tracer.run(board.stage.checkpoint)
+            stopped = False
+        except KeyboardInterrupt:
+            stopped = True
+        if tracer.where is None:
+            break
+        assert stopped, ("the interrupt was lost", tracer.where)
+        if jumps:
+            assert tells.started == tells.completed, ("told", tells.completed, tracer.where)
+        assert tells.completed <= tells.started <= 1, (tells.completed, tracer.where)
+        before = tells.completed, tells.started
+        n += 1
+        board.save(n)  # it goes on
+        assert (tells.completed - before[0], tells.started - before[1]) == (1, 1) or (
+            not jumps and tells.started - before[1] == 1
+        ), tracer.where
+        if at % 9 == 0:
+            assert board.boot(observer=tells) == n, tracer.where
+        at += 1
+    assert at > (30 if jumps else 300), at
+
+
+def test_r12_ctrl_c_at_any_jump_of_a_checkpoint():
+    if not QUICK:
+        stopped_anywhere(True)
+
+
+def test_r12_ctrl_c_between_any_two_bytecodes_of_a_checkpoint():
+    if not QUICK:
+        stopped_anywhere(False)
 
 
 def test_r12_ctrl_c_in_a_device_or_an_observer():
@@ -865,31 +896,48 @@ def usable(board, lease, where):
     assert not live, where
 
 
-def test_r13_ctrl_c_anywhere_in_a_constructor():
-    if QUICK:
-        return
+def constructors(jumps):
     for call in (
         CheckpointedStageState,
         CheckpointedStageState.resume,
         lambda first, lease: CheckpointedStageState.restore(lease),
     ):
-        board = Board(nor(8), 8)
+        board = Board(nor(4), 4)
         board.boot()
         board.save(8)
-        at = 1
-        while True:
+        tracer = Tracer(1 << 30, interrupt, jumps)
+        tracer.places = {}
+        tracer.run(call, bytearray(state(7)), board.lease())
+        assert len(tracer.places) > 50, tracer.places
+        made = board.device.save()
+        # Each bytecode once, where it runs for the last time; those that only read: a sample.
+        count = 0
+        for (code, _), left in tracer.places.items():
+            count += 1
+            if count % 16 and not code.co_filename.endswith(
+                ("stage.py", "restore.py", "lease.py")
+            ):
+                continue
+            at = (1 << 30) - left
+            board.device.restore(made)
             lease = board.lease()
-            first = bytearray(state(7))
-            tracer = Tracer(at, interrupt)
+            tracer = Tracer(at, interrupt, jumps)
             try:
-                tracer.run(call, first, lease)
+                tracer.run(call, bytearray(state(7)), lease)
             except KeyboardInterrupt:
                 pass
-            if tracer.where is None:
-                break
+            assert tracer.where is not None, at
             usable(board, lease, tracer.where)
-            at += 1 if at < 200 else 3
-        assert at > 200
+
+
+def test_r13_ctrl_c_at_any_jump_of_a_constructor():
+    if not QUICK:
+        constructors(True)
+
+
+def test_r13_ctrl_c_between_any_two_bytecodes_of_a_constructor():
+    if not QUICK:
+        constructors(False)
 
 
 def test_r13_ctrl_c_in_a_read_of_a_constructor():
@@ -914,18 +962,8 @@ def test_r13_ctrl_c_in_a_read_of_a_constructor():
 # r14: two objects, one medium
 
 
-def test_r14_leases_of_one_medium_overlap():
-    chip = nor(16)
-    other = nor(16)
-
-    def find(label="vault", first=4, count=8, on=chip):
-        return Partition(on, first, count, label)
-
-    for first, second in (
-        (find(), find()),
-        (Through(chip, "spi 1, cs 5"), Through(chip, "spi 1, cs 5")),
-        (Through(chip, ("flash", 1)), Through(chip, ("flash", 1))),
-    ):
+def overlapping(*pairs):
+    for first, second in pairs:
         live.clear()
         lease = BlockLease(first, 0, 4, ID)
         raises(LeaseError, "overlap", BlockLease, second, 0, 4, ID + 1)
@@ -935,6 +973,16 @@ def test_r14_leases_of_one_medium_overlap():
         lease.release()
         BlockLease(second, 0, 4, ID + 2).release()
         beside.release()
+
+
+def test_r14_leases_of_one_partition_overlap():
+    chip = nor(16)
+    other = nor(16)
+
+    def find(label="vault", first=4, count=8):
+        return Partition(chip, first, count, label)
+
+    overlapping((find(), find()))
     for first, second in (
         (find(), find("other", 0, 4)),
         (Through(chip, "cs 5"), Through(other, "cs 6")),
@@ -949,6 +997,14 @@ def test_r14_leases_of_one_medium_overlap():
     stage = CheckpointedStageState(bytearray(SIZE), BlockLease(find(), 0, 8, ID))
     raises(LeaseError, "overlap", BlockLease, find(), 7, 1, ID)
     stage.into_block_lease().release()
+
+
+def test_r14_leases_of_one_medium_overlap():
+    chip = nor(16)
+    overlapping(
+        (Through(chip, "spi 1, cs 5"), Through(chip, "spi 1, cs 5")),
+        (Through(chip, ("flash", 1)), Through(chip, ("flash", 1))),
+    )
 
 
 # r15: an erase that erases nothing
