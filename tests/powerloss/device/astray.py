@@ -10,6 +10,8 @@ astray.py twice SHAPE SEED COUNT      a state that one boot gave is given by the
 astray.py case PART SHAPE SEED        one of them, by its name
 """
 
+from binascii import crc32
+
 from edgeckpt import BlockLease, CheckpointedStageState, CheckpointFailed, RestoreFailed
 from harness import LEASE_ID, MARGINAL, Failure, forget
 from lives import GIVEN, SHAPES, Life, headers, once
@@ -55,11 +57,12 @@ def disturb(geometry, seed):
 
 
 def intact(geometry, data, n):
-    """Whether state `n` lies whole behind a header on the medium."""
+    """Whether state `n` lies whole behind a sound header on the medium (docs/format.md)."""
     g = geometry
     want = bytes(g.state(n))
     for _, at in headers(g, data):
-        if bytes(data[at + g.block : at + g.block + g.size]) == want:
+        sound = crc32(data[at : at + 60]) == int.from_bytes(data[at + 60 : at + 64], "little")
+        if sound and bytes(data[at + g.block : at + g.block + g.size]) == want:
             return True
     return False
 
@@ -220,7 +223,7 @@ def many(tally, part, name, seed, count):
             for word, n in PARTS[part](SHAPES[name], case).items():
                 tally.count(word, n)
         except WRONG as e:
-            tally.wrong("case %s %s %s" % (part, name, case), e)
+            tally.wrong("%s %s %s" % (part, name, case), e)
 
 
 def case(tally, part, name, seed):

@@ -84,7 +84,7 @@ def many(tally, name, seed, count, first):
                 tally.count("boots with reads that fail: " + word, n)
         except WRONG as e:
             part = "first" if first else "boots"
-            tally.wrong("case %s %s %s" % (part, name, case), e)
+            tally.wrong("%s %s %s" % (part, name, case), e)
 
 
 def boots(tally, name, seed, count):
