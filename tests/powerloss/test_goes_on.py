@@ -16,7 +16,7 @@ NOR = ("8x2", "6x1", "4x4", "4x8", "5by2")
 SD = ("sd8", "sd16")
 LONG = ("sd66", "nor66", "sd300", "nor300", "sd2048", "nor2048")
 
-Job = tuple[str, ...]  # script, part, shape, seed or history, count
+Job = tuple[str, ...]  # script, its words; the last is how many cases
 
 
 def jobs(
@@ -27,8 +27,9 @@ def jobs(
 
 SOUND = [
     *jobs("astray", "misdirected", NOR, 500),
-    *jobs("astray", "changed", ("8x2", "6x1", "4x4", "4x8"), 300),
+    *jobs("astray", "changed", ("4x8",), 300),
     *jobs("astray", "twice", (*NOR, "sd8"), 25),
+    *[("second_opinion", "flash", seed, str(40 * TIMES)) for seed in ("1", "2")],
 ]
 
 OPEN = [
@@ -42,8 +43,9 @@ OPEN = [
     *jobs("flaky", "boots", (*NOR, *SD), 30),
     *jobs("flaky", "first", (*NOR, *SD), 30),
     *jobs("astray", "disturb", NOR, 25),
-    *jobs("astray", "changed", ("5by2", *SD), 300),
+    *jobs("astray", "changed", ("8x2", "4x4", "6x1", "5by2", *SD), 1000),
     *jobs("astray", "twice", ("sd16",), 50),
+    ("second_opinion", "card", "3", str(100 * TIMES)),
 ]
 
 

@@ -56,13 +56,17 @@ def disturb(geometry, seed):
     return {"cuts that disturb their unit": cuts}
 
 
+def is_sound(data, at):
+    """Whether a header whose CRC holds lies at `at` (docs/format.md; without a schema)."""
+    return crc32(data[at : at + 60]) == int.from_bytes(data[at + 60 : at + 64], "little")
+
+
 def intact(geometry, data, n):
-    """Whether state `n` lies whole behind a sound header on the medium (docs/format.md)."""
+    """Whether state `n` lies whole behind a sound header on the medium."""
     g = geometry
     want = bytes(g.state(n))
     for _, at in headers(g, data):
-        sound = crc32(data[at : at + 60]) == int.from_bytes(data[at + 60 : at + 64], "little")
-        if sound and bytes(data[at + g.block : at + g.block + g.size]) == want:
+        if is_sound(data, at) and bytes(data[at + g.block : at + g.block + g.size]) == want:
             return True
     return False
 
@@ -159,6 +163,9 @@ def changed(geometry, seed):
         block = 256 if g.block == 128 else 128
     else:
         block = 1024
+    found = [at for _, at in headers(g, chip.data) if is_sound(chip.data, at)]
+    if not any(start * g.unit <= at < (start + count) * g.unit for at in found):
+        return {"%s changed: nothing is left there" % what: 1}
     forget()
     size = min(g.size, capacity)
     try:
