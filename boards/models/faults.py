@@ -363,6 +363,100 @@ class Worn(Faults):
         return 0
 
 
+# How a bad unit takes erases and programs
+UNIT_WEAR = (
+    "erase-raises",
+    "erase-answers",  # -5
+    "erase-silent",
+    "erase-garbage",
+    "program-raises",
+    "program-silent",
+    "program-garbage",
+    "dead",  # neither is done, both answer -5
+)
+
+
+class BadUnits(Faults):
+    """Units `bad` that are worn out in the way `how` of UNIT_WEAR; what they hold stays readable.
+
+    `met`: operations that met one.
+    """
+
+    def __init__(self, bad, how, dice):
+        self.bad = set(bad)
+        self.how = how
+        self.dice = dice
+        self.met = 0
+
+    def _answer(self, chip, at, size, how):
+        self.met += 1
+        if how == "raises":
+            raise OSError(5)
+        if how == "garbage":
+            # An erase that stopped somewhere, a program of which some bits came.
+            old = bytes(chip.data[at : at + size])
+            noise = self.dice.bits(8 * size).to_bytes(size, "little")
+            if size == chip.unit:
+                chip.put(at, noise)
+            else:
+                chip.put(at, bytes([a & b for a, b in zip(old, noise)]))
+        return 0 if how == "silent" or how == "garbage" else -5
+
+    def _is_bad(self, chip, at, kind):
+        if at // chip.unit not in self.bad:
+            return False
+        return self.how == "dead" or self.how.startswith(kind)
+
+    def program(self, chip, at, data):
+        if self._is_bad(chip, at, "program"):
+            return self._answer(chip, at, chip.page, self.how.split("-")[-1])
+        return chip.store(at, data)
+
+    def erase(self, chip, at):
+        if self._is_bad(chip, at, "erase"):
+            return self._answer(chip, at, chip.unit, self.how.split("-")[-1])
+        return chip.clear(at)
+
+
+def disturb_unit(chip, at, dice):
+    """Every other page of the unit of page `at` loses one to four of its bits."""
+    unit = at // chip.unit * chip.unit
+    for page in range(unit, unit + chip.unit, chip.page):
+        if page != at:
+            for i, mask in _some(b"\xff" * chip.page, 1 + dice.below(4), dice).items():
+                chip.put(page + i, bytes([chip.data[page + i] & ~mask]))
+
+
+class UnitCut(Cut):
+    """A cut whose program disturbs the whole unit that it runs in (SST26VF, M25P16)."""
+
+    def program(self, chip, at, data):
+        if chip.ops == self.op:
+            disturb_unit(chip, at, self.dice)
+        return Cut.program(self, chip, at, data)
+
+
+class Misdirected(Faults):
+    """Operation number `op` (of `chip.ops`) is done, but in unit `other`, at the same offset."""
+
+    def __init__(self, op, other):
+        self.op = op
+        self.other = other
+        self.done = None
+
+    def _place(self, chip, at):
+        if chip.ops != self.op:
+            return at
+        self.done = "0x%x" % at
+        return self.other * chip.unit + at % chip.unit
+
+    def program(self, chip, at, data):
+        return chip.store(self._place(chip, at), data)
+
+    def erase(self, chip, at):
+        return chip.clear(self._place(chip, at))
+
+
 class Disturbs(Faults):
     """Each program and erase also damages bytes of `start` .. `end`, where it was not asked to."""
 

@@ -171,6 +171,45 @@ class SectorCut:
         return "sector %d %s" % (n, self.mode)
 
 
+class ByteCut(SectorCut):
+    """A medium written byte by byte (FRAM, EEPROM): its first `kept` bytes are new."""
+
+    def __init__(self, op, kept):
+        SectorCut.__init__(self, op, "byte", None)
+        self.kept = kept
+
+    def _tear(self, disk, n, data):
+        view = disk.view[n * disk.size : (n + 1) * disk.size]
+        view[: self.kept] = data[: self.kept]
+        return "sector %d, %d bytes" % (n, self.kept)
+
+
+# How a sector that is worn out takes a write
+SECTOR_WEAR = ("raises", "silent", "garbage", "unreadable")
+
+
+class BadSectors:
+    """Sectors `bad` that take no write any more, in the way `how` of SECTOR_WEAR."""
+
+    def __init__(self, bad, how, dice):
+        self.bad = set(bad)
+        self.how = how
+        self.dice = dice
+        self.met = 0  # writes that met one
+
+    def write(self, disk, n, data):
+        if n not in self.bad:
+            disk.store(n, data)
+            return
+        self.met += 1
+        if self.how == "garbage":
+            disk.store(n, self.dice.bits(8 * disk.size).to_bytes(disk.size, "little"))
+        elif self.how == "unreadable":
+            disk.bad.add(n)
+        if self.how == "raises" or self.how == "unreadable":
+            raise OSError(5)
+
+
 # What of the writes since the last sync is on the medium when a volatile cache loses power
 CACHE_CUTS = (
     "lost",  # none

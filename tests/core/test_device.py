@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FIRMWARE = HERE.parents[1] / "firmware"
+ROOT = HERE.parents[1]
+FIRMWARE = ROOT / "firmware"
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join(map(str, (FIRMWARE, HERE / "device", ROOT)))
+    return dict(os.environ, PYTHONPATH=path, MICROPYPATH=path)
 
 
 def run_script(command: list[str], name: str) -> str:
-    path = f"{FIRMWARE}{os.pathsep}{HERE / 'device'}"
-    env = dict(os.environ, PYTHONPATH=path, MICROPYPATH=path)
     result = subprocess.run(
         [*command, str(HERE / "device" / name)],
-        env=env,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=120,
