@@ -20,8 +20,8 @@ _NO_LISTS = (str, dict)
 _FLAGS = (0, 1)
 _INFINITY = float("inf")
 _MINUS_INFINITY = -_INFINITY
-# Halfway from the largest f32 to what would be the next. As a text: a constant beyond an f32 cannot
-# be frozen for boards with floats of single precision. There it is infinity, and nothing is over.
+# Halfway from the largest f32 to what would be the next. As a text: a constant that no f32 holds
+# cannot be frozen for boards with floats of single precision. There it is infinity: none is over.
 _OVER_F32 = float("3.4028235677973366e38")
 _UNDER_F32 = -_OVER_F32
 
