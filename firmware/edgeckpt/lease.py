@@ -274,20 +274,20 @@ def _is_extended(device, start, unit):
     except TypeError:
         return False
     except OSError:
-        return (
-            True  # it took the offset: this page cannot be read, where ECC says so of a torn one
-        )
+        # It took the offset; this page cannot be read, as a torn one where there is ECC.
+        return True
     except Exception as e:
         raise _no_device("readblocks", e)
     return True
 
 
 def _same_medium(a, b):
-    # Two objects may be one medium: `esp32.Partition` is found anew each time, and tells by
-    # `info()` (type, subtype, address, size, label, encrypted) which one it is.
+    # Two objects may be one medium: an esp32.Partition is found anew each time, and tells by
+    # info() (type, subtype, address, size, label, encrypted) which one it is. Of an SDCard info()
+    # tells the size only, which two cards may share.
     if a is b:
         return True
-    if type(a) is not type(b) or not hasattr(a, "info"):
+    if type(a) is not type(b) or type(a).__name__ != "Partition":
         return False
     return a.info() == b.info()
 

@@ -10,6 +10,7 @@ so (`integrity` is False).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -451,7 +452,7 @@ def write_file(path: Path | str, data: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
             return
-        target = path.resolve()
+        target = Path(os.path.realpath(path))
         part = target.with_name(target.name + ".tmp")
         with part.open("wb") as f:
             f.write(data)

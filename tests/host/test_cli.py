@@ -73,6 +73,9 @@ def test_main_job(stage: VirtualBoard, board: Boards, edgeckpt: Run, tmp_path: P
     pulled = edgeckpt("pull", "-p", port, "--leave", "--json", "s.img").json
     assert pulled["bytes"] == 512 and not (tmp_path / "s.img.part").exists()
     assert edgeckpt("verify", "s.img", "--json").json["decoded"] is True
+    (tmp_path / "link.img").symlink_to("target.img")
+    edgeckpt("pull", "-p", port, "--leave", "link.img")
+    assert (tmp_path / "link.img").is_symlink() and (tmp_path / "target.img").stat().st_size == 512
     state = edgeckpt("show", "s.img", "--json").json["state"]
     assert state["mode"] == {"variant": "Run", "index": 1, "value": {"rate_hz": 100}}
     other = board(app=STAGE_APP, ready=b"saved 3 ")

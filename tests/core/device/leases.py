@@ -70,6 +70,20 @@ def test_overlap_of_two_objects_of_one_partition_is_refused():
     assert not live
 
 
+class SDCard(Ram):
+    """As esp32's machine.SDCard: info() is the size, which another card may have, too."""
+
+    def info(self):
+        return (16 * 512, 512)
+
+
+def test_two_cards_of_one_size_are_two_media():
+    a = BlockLease(SDCard(16), 0, 16, 1)
+    b = BlockLease(SDCard(16), 0, 16, 2)
+    a.release()
+    b.release()
+
+
 class Torn(Nor):
     """Flash with ECC: a page that a cut left torn reads as an error until it is erased."""
 
