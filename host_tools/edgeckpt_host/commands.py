@@ -62,12 +62,13 @@ def info_file(call: Call, path: Path) -> dict[str, Any]:
             "lease_start": dump.lease_start,
             "slots": ring.slots,
             "newest": ring.newest,
-            "corrupt": ring.corrupt,
-            "damaged": ring.damaged,
+            "corrupt": dump.corrupt,
+            "damaged": dump.damaged,
+            "given_up": len(set(ring.avoid)),
             "history": [{"sequence": s, "slot": slot} for s, slot in history],
         }
         call.out.map(
-            slot_map(ring.slots, ring.newest, ring.corrupt, {slot for _, slot in history})
+            slot_map(ring.slots, ring.newest, dump.corrupt, {slot for _, slot in history})
         )
         dump.close()
     return document
@@ -141,6 +142,8 @@ def info_board(call: Call, board: Board) -> dict[str, Any]:
             call.out.line(f"  schema {schema}")
         if lease.torn:
             call.out.line("  a checkpoint was cut by a power failure; the one before holds")
+        if lease.given_up:
+            call.out.line(f"  {lease.given_up} given up: they failed, or cannot be read")
         # Not "at least": after a cut, numbers may be left out (docs/format.md).
         worn = "each unit erased" if lease.erases else "each slot written"
         more = "; each restart erases one more" if lease.erases else ""

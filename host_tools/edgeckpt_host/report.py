@@ -134,7 +134,7 @@ def of_file(call: Call, source: Path, output: Path) -> dict[str, Any]:
         section = Section(
             "Lease", [("file", str(source)), ("lease id", hex(_int(ring.lease.id_bytes))),
                       ("slots", str(ring.slots)), ("layout block", str(ring.lease.block_size))],
-            ring.slots, ring.newest, ring.corrupt,
+            ring.slots, ring.newest, dump.corrupt,
         )  # fmt: skip
         for sequence, slot in ring.history():
             h = ring.read_header(slot)

@@ -1,6 +1,6 @@
 """How long a lease lasts: erase cycles for a state size, a rate and a number of restarts.
 
-Geometry comes from the ring itself (`edgeckpt.slots`), so that the figures are those of the
+Geometry comes from the ring itself (`edgeckpt.geometry`), so that the figures are those of the
 board. Endurance is the datasheet's: 100,000 erase cycles for most SPI NOR (W25Q128JV, revision F,
 section 9.1), 10,000 for most flash inside of microcontrollers.
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeckpt import BlockLease
-from edgeckpt.slots import SlotRing, blocks_for
+from edgeckpt.geometry import Geometry, blocks_for
 
 _DAYS_PER_YEAR = 365.25
 
 
-class _Geometry:
+class _Size:
     """A device of which nothing but its size is asked."""
 
     def __init__(self, units: int, erase_unit: int) -> None:
@@ -64,10 +64,10 @@ def estimate(
     if capacity is not None and capacity < size:
         raise ValueError(f"capacity: got {capacity}, expected at least the size, {size}")
     lease = BlockLease(
-        _Geometry(units, erase_unit), 0, units, 0, block_size=block_size, erase=True
+        _Size(units, erase_unit), 0, units, 0, block_size=block_size, erase=True
     )
     try:
-        ring = SlotRing(lease, blocks_for(capacity or size, block_size))
+        ring = Geometry(lease, blocks_for(capacity or size, block_size))
     finally:
         lease.release()
     programmed = blocks_for(size, block_size) * block_size
