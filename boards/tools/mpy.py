@@ -42,7 +42,11 @@ GROUPS = {
         "__init__ _fast _plain commit crc32 crc_table errors header lease loops observe port "
         "probe slots stage"
     ).split(),
-    "codec": "codec columns decode encode explain generate schema tree".split(),
+    "codec": (
+        "codec/__init__ codec/decode codec/encode codec/explain codec/order codec/postcard "
+        "codec/ready codec/schema codec/tree"
+    ).split(),
+    "compiler": ["compiler/__init__"],
     "SPI NOR driver": (
         "drivers/__init__ drivers/fast drivers/loops drivers/plain drivers/sfdp drivers/spinor"
     ).split(),
