@@ -12,7 +12,13 @@ from pathlib import Path
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 LIMIT = 11
-MODULES = ["edgeckpt", "edgeckpt._plain", "edgeckpt.agent", "edgeckpt.codec", "edgeckpt.columns"]
+MODULES = [
+    "edgeckpt",
+    "edgeckpt.loops_plain",
+    "edgeckpt.agent",
+    "edgeckpt.codec",
+    "edgeckpt.columns",
+]
 MODULES += ["edgeckpt.explain", "edgeckpt.key", "edgeckpt.schema"]
 
 # Constructors, restore and search: they run before or after, never within, a checkpoint.

@@ -4,12 +4,8 @@ Promises: nothing allocates on MicroPython: no int of 2^30 or more, no slice.
 """
 
 import sys
-from array import array
 
 from .crc_table import TABLE
-
-_HIGH = array("H", [n >> 16 for n in TABLE])
-_LOW = array("H", [n & 0xFFFF for n in TABLE])
 
 
 def crc(acc, buf, start, end):
@@ -22,11 +18,12 @@ def crc(acc, buf, start, end):
 
 
 def _nibble(acc, i):
-    # register = TABLE[i] ^ register >> 4, on the inverted bytes
-    acc[0] = (acc[0] >> 4 | (acc[1] & 15) << 4) ^ _LOW[i] & 255
-    acc[1] = (acc[1] >> 4 | (acc[2] & 15) << 4) ^ _LOW[i] >> 8
-    acc[2] = (acc[2] >> 4 | (acc[3] & 15) << 4) ^ _HIGH[i] & 255
-    acc[3] = (acc[3] >> 4 | 0xF0) ^ _HIGH[i] >> 8
+    # register = word i of TABLE ^ register >> 4, on the inverted bytes
+    i <<= 2
+    acc[0] = (acc[0] >> 4 | (acc[1] & 15) << 4) ^ TABLE[i]
+    acc[1] = (acc[1] >> 4 | (acc[2] & 15) << 4) ^ TABLE[i + 1]
+    acc[2] = (acc[2] >> 4 | (acc[3] & 15) << 4) ^ TABLE[i + 2]
+    acc[3] = (acc[3] >> 4 | 0xF0) ^ TABLE[i + 3]
 
 
 def copy(dst, at, src, start, n):

@@ -2,19 +2,23 @@
 # ruff: noqa: F821
 """The byte loops as viper code. The import fails on ports without a native emitter.
 
-Promises: the same names and results as `_plain`; nothing allocates.
+Promises: the names and results of `loops_plain`; nothing allocates.
 """
+
+from array import array
 
 import micropython
 
 from .crc_table import TABLE
+
+_WORDS = array("I", TABLE)
 
 
 @micropython.viper
 def crc(acc, buf, start: int, end: int):
     a = ptr8(acc)
     p = ptr8(buf)
-    t = ptr32(TABLE)
+    t = ptr32(_WORDS)
     # Inverted byte by byte: viper has no literal of 32 ones.
     c = uint(a[0] ^ 255) | uint((a[1] ^ 255) << 8)
     c |= uint((a[2] ^ 255) << 16) | uint((a[3] ^ 255) << 24)
@@ -31,53 +35,44 @@ def crc(acc, buf, start: int, end: int):
 
 @micropython.viper
 def copy(dst, at: int, src, start: int, n: int):
-    d = ptr8(dst)
-    s = ptr8(src)
-    if n > 15:
-        # By words, the target's aligned; single bytes up to there, and at the end.
-        while (int(d) + at) & 3:
-            d[at] = s[start]
-            at += 1
-            start += 1
-            n -= 1
-        e = ptr32(int(d) + at)
-        k = (int(s) + start) & 3
-        t = ptr32(int(s) + start - k)
-        w = n >> 2
-        at += w << 2
-        start += w << 2
-        n &= 3
-        i = 0
-        if k == 0:
-            while i + 3 < w:
-                e[i] = t[i]
-                e[i + 1] = t[i + 1]
-                e[i + 2] = t[i + 2]
-                e[i + 3] = t[i + 3]
-                i += 4
-            while i < w:
-                e[i] = t[i]
-                i += 1
-        else:
-            # Not aligned alike: each word (little-endian) from two, none behind the last byte.
-            k <<= 3
-            r = 32 - k
-            low = (1 << r) - 1
-            x = int(t[0])
-            while i < w:
-                y = int(t[i + 1])
-                e[i] = x >> k & low | y << r
-                x = y
-                i += 1
-    i = 0
-    while i < n:
-        d[at + i] = s[start + i]
-        i += 1
+    d = int(ptr8(dst)) + at
+    s = int(ptr8(src)) + start
+    end = d + n
+    # By words where both are aligned alike.
+    if n > 15 and not (d ^ s) & 3:
+        while d & 3:
+            ptr8(d)[0] = ptr8(s)[0]
+            d += 1
+            s += 1
+        while d + 16 <= end:
+            ptr32(d)[0] = ptr32(s)[0]
+            ptr32(d)[1] = ptr32(s)[1]
+            ptr32(d)[2] = ptr32(s)[2]
+            ptr32(d)[3] = ptr32(s)[3]
+            d += 16
+            s += 16
+    while d < end:
+        ptr8(d)[0] = ptr8(s)[0]
+        d += 1
+        s += 1
 
 
 @micropython.viper
 def fill(buf, start: int, end: int, value: int):
     p = ptr8(buf)
+    # By words where they are aligned.
+    while start < end and (int(p) + start) & 3:
+        p[start] = value
+        start += 1
+    w = ptr32(int(p) + start)
+    value &= 255
+    word = value | value << 8
+    word |= word << 16
+    i = 0
+    while start + 4 <= end:
+        w[i] = word
+        i += 1
+        start += 4
     while start < end:
         p[start] = value
         start += 1
@@ -86,6 +81,17 @@ def fill(buf, start: int, end: int, value: int):
 @micropython.viper
 def blank(buf, n: int) -> bool:
     p = ptr8(buf)
+    while n > 0 and (int(p) + n) & 3:
+        n -= 1
+        if p[n] != 255:
+            return False
+    w = ptr32(int(p) + n)
+    i = 0
+    while n > 3:
+        n -= 4
+        i -= 1
+        if int(w[i]) & 0xFFFF != 0xFFFF or int(w[i]) >> 16 & 0xFFFF != 0xFFFF:
+            return False
     while n > 0:
         n -= 1
         if p[n] != 255:
