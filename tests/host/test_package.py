@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import edgeckpt_host
+
 from boards.tools import mpy
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +20,8 @@ def test_package_json_lists_the_module() -> None:
 
 def test_versions_agree() -> None:
     found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert found and found.group(1) == mpy.version()
+    assert found and found.group(1) == mpy.version() == edgeckpt_host.__version__
+    assert f"## {mpy.version()} " in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_sizes_in_the_readme_are_true(tmp_path: Path) -> None:
