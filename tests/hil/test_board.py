@@ -58,8 +58,8 @@ def test_checkpoint_allocates_nothing(writable: Rig, medium_lease: str) -> None:
 
 
 @pytest.mark.parametrize("script", [CORE / "loops.py", DRIVERS / "checksums.py"])
-def test_byte_loops(board: Remote, script: Path) -> None:
-    found = board.exec(script.read_text(), timeout=300).split()
+def test_byte_loops(board: Rig, script: Path) -> None:
+    found = board.run(script.read_text(), timeout=300).split()
     print(board.port, found)
     assert found[0] == "ok" and "plain" in found
     if board.board.port == "rp2":
