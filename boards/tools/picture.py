@@ -2,8 +2,8 @@
 
     python -m boards.tools.picture
 
-Runs the demo and draws its output, line by line; tests/host/test_demo.py holds the picture against
-the demo as it is. No font and nothing else is loaded from elsewhere; light or dark as the reader is.
+Runs the demo and draws its output, line by line; tests/host/test_demo.py holds the picture
+against the demo as it is. Nothing is loaded from elsewhere; light or dark as the reader is.
 """
 
 from __future__ import annotations
