@@ -54,10 +54,5 @@ def test_without_native_emitters(request: pytest.FixtureRequest, script: str, on
 
 
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
-def test_copy_at_every_alignment(request: pytest.FixtureRequest, on: str) -> None:
-    assert "ok" in run(request, on, "copying.py")
-
-
-@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
 def test_schema_texts_that_are_refused(request: pytest.FixtureRequest, on: str) -> None:
     assert "ok" in run(request, on, "schema_texts.py")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 LIMIT = 11
-MODULES = ["edgeckpt", "edgeckpt._plain", "edgeckpt.agent", "edgeckpt.key"]
+MODULES = ["edgeckpt", "edgeckpt.loops_plain", "edgeckpt.agent", "edgeckpt.key"]
 MODULES += ["edgeckpt.codec." + name for name in ("ready", "schema", "decode", "explain")]
 
 # Constructors, restore and search: they run before or after, never within, a checkpoint.
