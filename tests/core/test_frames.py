@@ -13,7 +13,7 @@ from pathlib import Path
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 LIMIT = 11
 MODULES = ["edgeckpt", "edgeckpt.loops_plain", "edgeckpt.agent", "edgeckpt.key"]
-MODULES += ["edgeckpt.codec." + name for name in ("ready", "schema", "decode", "explain")]
+MODULES += ["edgeckpt.codec." + name for name in ("ready", "schema", "into", "explain")]
 
 # Constructors, restore and search: they run before or after, never within, a checkpoint.
 # Of the agent: what answers requests other than READ, DIGEST and WRITE.
