@@ -45,7 +45,7 @@ def build(name: str, manifest: str = "manifest.py") -> Path:
 
 
 def _frozen(board: Board) -> list[Path]:
-    return [*sorted(board.folder.rglob("*.py")), ROOT / "firmware"]
+    return [*sorted(board.folder.rglob("*.py")), ROOT / "packages", ROOT / "firmware"]
 
 
 def _build_rp2(board: Board, manifest: Path) -> Path:

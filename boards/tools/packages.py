@@ -1,0 +1,67 @@
+"""What says which file belongs to which package, written from the folders of firmware/.
+
+    python -m boards.tools.packages
+
+packages/NAME/package.json for `mip install github:edgeckpt/edgeckpt/packages/NAME` (sources),
+packages/NAME/manifest.py to freeze it, package.json for all of it. tests/host/test_package.py
+fails where they are not current.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from edgeckpt_host.build import sources_of, version_of
+from edgeckpt_host.merge import ROOT as MODULE
+from edgeckpt_host.merge import Package, Sources, packages
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = "github:edgeckpt/edgeckpt"
+
+
+def sources() -> Sources:
+    return sources_of(ROOT / "firmware" / MODULE)
+
+
+def texts(of: Sources) -> dict[str, str]:
+    """{path in the repository: text} of all that this tool writes."""
+    version = version_of(of)
+    found = {}
+    for package in packages(of):
+        folder = f"packages/{package.name}"
+        found[f"{folder}/package.json"] = _json(
+            version,
+            [[f"{m}.py", f"{HOME}/firmware/{m}.py"] for m in package.modules],
+            [f"{HOME}/packages/{name}" for name in package.requires],
+        )
+        found[f"{folder}/manifest.py"] = _manifest(package)
+    found["package.json"] = _json(version, [], [f"{HOME}/packages/all"])
+    return found
+
+
+def _json(version: str, urls: list[list[str]], deps: list[str]) -> str:
+    document = {"version": version, "urls": urls, "deps": [[d, "HEAD"] for d in deps]}
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _manifest(package: Package) -> str:
+    lines = ["# Written by: python -m boards.tools.packages"]
+    lines += [f'include("../{name}/manifest.py")' for name in package.requires]
+    if package.modules:
+        lines += ["package(", f'    "{MODULE}",', "    files=("]
+        lines += [f'        "{m.partition("/")[2]}.py",' for m in package.modules]
+        lines += ["    ),", '    base_path="../../firmware",', "    opt=3,", ")"]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    shutil.rmtree(ROOT / "packages", ignore_errors=True)
+    for path, text in texts(sources()).items():
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

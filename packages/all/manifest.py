@@ -1,0 +1,6 @@
+# Written by: python -m boards.tools.packages
+include("../core/manifest.py")
+include("../agent/manifest.py")
+include("../adapters/manifest.py")
+include("../sdcard/manifest.py")
+include("../spinor/manifest.py")
