@@ -21,6 +21,7 @@ package(
         "loops_thumb.py",
         "loops_viper.py",
         "observe.py",
+        "observers.py",
         "port.py",
         "probe.py",
         "schema.py",
