@@ -3,13 +3,14 @@
     python -m boards.tools.packages
 
 packages/NAME/package.json for `mip install github:edgeckpt/edgeckpt/packages/NAME` (sources),
-packages/NAME/manifest.py to freeze it, package.json for all of it. tests/host/test_package.py
-fails where they are not current.
+packages/NAME/manifest.py to freeze it, package.json for all of it, and in pyproject.toml the list
+of what the wheel holds. tests/host/test_package.py fails where they are not current.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -38,7 +39,21 @@ def texts(of: Sources) -> dict[str, str]:
         )
         found[f"{folder}/manifest.py"] = _manifest(package)
     found["package.json"] = _json(version, [], [f"{HOME}/packages/all"])
+    found["pyproject.toml"] = _pyproject((ROOT / "pyproject.toml").read_text())
     return found
+
+
+def _pyproject(text: str) -> str:
+    # The list of the wheel's packages; boards/ (but for the boards themselves) is edgeckpt_boards.
+    folders = {p.parent for top in ("firmware", "host_tools", "boards/[a-z]*")
+               for p in ROOT.glob(f"{top}/**/*.py")} | {ROOT / "boards"}  # fmt: skip
+    names = []
+    for folder in folders:
+        first, *rest = folder.relative_to(ROOT).parts
+        if folder.name != "lib" and "__pycache__" not in rest:
+            names.append(".".join(["edgeckpt_boards", *rest] if first == "boards" else rest))
+    lines = "".join(f'    "{name}",\n' for name in sorted(names))
+    return re.sub(r"^packages = \[\n.*?^\]", f"packages = [\n{lines}]", text, flags=re.M | re.S)
 
 
 def _json(version: str, urls: list[list[str]], deps: list[str]) -> str:

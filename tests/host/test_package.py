@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import edgeckpt_host
 import pytest
 from edgeckpt_host.build import compiled, kind_of, version_of
 from edgeckpt_host.merge import PLAIN, THUMB, VIPER, Sources, files, packages
@@ -13,13 +14,16 @@ from edgeckpt_host.merge import PLAIN, THUMB, VIPER, Sources, files, packages
 from boards.tools import mpy
 from boards.tools import packages as tool
 
+from .conftest import ENV
+
 ROOT = Path(__file__).parents[2]
 
 
 def test_packages_are_current() -> None:
     wanted = tool.texts(tool.sources())
     there = {p.relative_to(ROOT).as_posix() for p in (ROOT / "packages").rglob("*.*")}
-    assert there | {"package.json"} == set(wanted), "run: python -m boards.tools.packages"
+    others = {"package.json", "pyproject.toml"}
+    assert there | others == set(wanted), "run: python -m boards.tools.packages"
     for path, text in wanted.items():
         assert (ROOT / path).read_text() == text, f"{path}: python -m boards.tools.packages"
 
@@ -36,7 +40,9 @@ def test_each_module_is_in_one_package() -> None:
 
 def test_versions_agree() -> None:
     found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert found and found.group(1) == version_of(tool.sources())
+    version = version_of(tool.sources())
+    assert found and found.group(1) == version == edgeckpt_host.__version__
+    assert f"## {version} " in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_each_architecture_has_its_loops() -> None:
@@ -113,6 +119,26 @@ def test_merged_means_the_same(tmp_path: Path) -> None:
             text=True,
         )
         assert done.stdout == "(1, 2, 6, 42)\n", done.stderr
+
+
+HIDDEN = """
+import importlib, pkgutil, sys
+for name in ("termios", "fcntl", "pty", "tty", "pwd", "grp", "resource"):
+    sys.modules[name] = None  # its import fails, as on Windows
+import edgeckpt_host
+names = sorted(m.name for m in pkgutil.iter_modules(edgeckpt_host.__path__))
+for name in names:
+    importlib.import_module("edgeckpt_host." + name)
+print(*names)
+"""
+
+
+def test_no_host_module_needs_posix_to_be_imported() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HIDDEN], capture_output=True, text=True, timeout=60, env=ENV
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"cli", "link", "rig", "pytest_plugin"} <= set(done.stdout.split())
 
 
 def test_sizes_in_the_readme_are_true(tmp_path: Path) -> None:
