@@ -6,11 +6,11 @@ and what each does. Two buffers are compared by `==`, which is machine code ever
 
 try:
     try:
-        from .loops_thumb import blank, copy, crc, fill, strlen, utf8, varint, zigzag
+        from .loops_thumb import blank, copy, crc, fill
     except (SyntaxError, ValueError, ImportError, NameError, AttributeError):
         # No assembler for this processor, or a .mpy of another; on the host no such decorator.
-        from .loops_viper import blank, copy, crc, fill, strlen, utf8, varint, zigzag
+        from .loops_viper import blank, copy, crc, fill
 except (SyntaxError, ValueError, ImportError, NameError, AttributeError):
-    from .loops_plain import blank, copy, crc, fill, strlen, utf8, varint, zigzag
+    from .loops_plain import blank, copy, crc, fill
 
-__all__ = ["blank", "copy", "crc", "fill", "strlen", "utf8", "varint", "zigzag"]
+__all__ = ["blank", "copy", "crc", "fill"]

@@ -8,9 +8,9 @@ Thumb functions have four arguments at most: what takes more is viper code.
 
 import micropython
 
-from .loops_viper import copy, strlen, utf8, varint, zigzag
+from .loops_viper import copy
 
-__all__ = ["blank", "copy", "crc", "fill", "strlen", "utf8", "varint", "zigzag"]
+__all__ = ["blank", "copy", "crc", "fill"]
 
 
 @micropython.asm_thumb

@@ -410,14 +410,6 @@ def wear(**options: Any) -> None:
     help="compile: what the structs of the state are.",
 )
 @click.option("--columns", is_flag=True, help="compile: a Vec of structs is one array per field.")
-@click.option(
-    "--word",
-    type=click.Choice(["32", "64"]),
-    default="32",
-    show_default=True,
-    help="compile: bits of the board's machine word.",
-)
-@click.option("--bytecode", is_flag=True, help="compile: for ports without native code.")
 @_output
 def schema(words: tuple[str, ...], **options: Any) -> None:
     """Check a schema TEXT (or file): canonical form, CRC-32, largest encoding.

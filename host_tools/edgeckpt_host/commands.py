@@ -529,16 +529,7 @@ def schema_compile(call: Call, text: str, path: Path) -> dict[str, Any]:
 
     o = call.options
     made = st.compile_schema(st.schema_argument(text))
-    try:
-        source = compile_schema(
-            made.text,
-            form=o["form"],
-            columns=o["columns"],
-            word=int(o["word"]),
-            native=not o["bytecode"],
-        )
-    except ValueError as e:
-        raise HostError("usage", f"schema compile: {e}") from e
+    source = compile_schema(made.text, form=o["form"], columns=o["columns"])
     write_file(path, source.encode())
     call.out.note(f"{path}: {len(source)} bytes; import it on the board before the stage is made")
     return {"schema": made.text, "module": str(path), "bytes": len(source)}

@@ -152,30 +152,38 @@ def packages(sources: Sources) -> list[Package]:
 def files(sources: Sources, package: Package, kind: str) -> dict[str, str]:
     """{file without suffix: source} of a package, merged; kind: THUMB, VIPER or PLAIN.
 
-    Each module that other packages or functions import leads a file; the modules that it imports
-    at its top are in it."""
+    The package's __init__ and all that it imports at its top are one file, which is there before
+    any other module of it is. Of the others, one is in the file of another if nothing but that
+    file imports it, and does so at its top; else it is a file of its own."""
     chosen = [m for m in package.modules if m.endswith((THUMB, VIPER, PLAIN))]
     mine = [m for m in package.modules if m not in chosen]
     theirs = set().union(*(sources.needs(m) for m in chosen)) if chosen else set()
     mine = [m for m in mine if m not in theirs or any(m in sources.needs(n) for n in mine)]
-    wanted = {m for m in mine if m.endswith("/__init__")}
-    wanted |= {name for m in mine for name in sources.needs(m) & set(mine)
-               if name not in sources.needs(m, nested=False)}  # fmt: skip
-    inner = set().union(*(sources.needs(m, nested=False) for m in mine)) if mine else set()
-    wanted |= set(mine) - inner
-    # The files that are led by the package itself, or by what nothing in it imports, come first.
-    order = sorted(wanted, key=lambda m: (not m.endswith("/__init__"), m in inner, m))
-    taken: set[str] = set()
-    result = {}
-    for root in order:
-        if root in taken:
+    units: dict[str, set[str]] = {}
+    for root in [m for m in mine if m.endswith("/__init__")]:
+        units[root] = sources.closure([root], set(mine), nested=False)
+    within = set().union(*units.values()) if units else set()
+    units |= {m: {m} for m in mine if m not in within}
+    while True:
+        absorbed = next(_absorbed(sources, units), None)
+        if absorbed is None:
+            break
+        lead, inner = absorbed
+        units[lead] |= units.pop(inner)
+    texts = {lead: merge(sources, lead, unit, kind) for lead, unit in units.items()}
+    return {lead: text for lead, text in texts.items() if text.strip()}
+
+
+def _absorbed(sources: Sources, units: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
+    # (a file, another that belongs into it), of files that are led by these modules.
+    for inner in units:
+        if inner.endswith("/__init__"):
             continue
-        unit = sources.closure([root], set(mine) - taken, nested=False)
-        taken |= unit
-        text = merge(sources, root, unit, kind)
-        if text.strip():
-            result[root] = text
-    return result
+        importers = {m for m in sources.trees if inner in sources.needs(m)}
+        for lead, unit in units.items():
+            at_top = any(inner in sources.needs(m, nested=False) for m in unit)
+            if lead != inner and at_top and importers <= unit:
+                yield lead, inner
 
 
 def merge(sources: Sources, root: str, unit: set[str], kind: str) -> str:

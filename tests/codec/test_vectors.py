@@ -26,13 +26,13 @@ def run(request: pytest.FixtureRequest, on: str, script: str, *args: str) -> str
     return result.stdout
 
 
-@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
+@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32", "mpy32f"])
 def test_vectors(request: pytest.FixtureRequest, on: str) -> None:
     assert "ok 500" in run(request, on, "vectors.py", str(VECTORS))
 
 
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
-def test_generated_encoders_equal_the_tree(request: pytest.FixtureRequest, on: str) -> None:
+def test_compiled_functions_equal_the_tree(request: pytest.FixtureRequest, on: str) -> None:
     assert "ok" in run(request, on, "forms.py", str(VECTORS))
 
 

@@ -97,17 +97,22 @@ def test_merged_means_the_same(tmp_path: Path) -> None:
         tmp_path,
         {
             "__init__": "from . import a, b\nfrom .a import twice as double\n"
-            "def late():\n    from .c import told\n    return told()\n"
+            "def late():\n    from .d import told as other\n    from .c import told\n"
+            "    return told() + other()\n"
             "r = (a.f(), b.f2(), double(3), late())",
             "a": "_K = 1\ndef f():\n    return _K\ndef twice(n):\n    return 2 * n",
             "b": "_K = 2\ndef f2():\n    return _K",
-            "c": "from . import b\nfrom .a import twice\n"
-            "def told():\n    return b.f2() + twice(20)",
+            "c": "from . import b\nfrom .a import twice\nfrom .shared import one\n"
+            "def told():\n    return b.f2() + twice(20) - one()",
+            "d": "from .shared import one\nfrom .only import two\n"
+            "def told():\n    return one() * two()",
+            "shared": "def one():\n    return 1",
+            "only": "def two():\n    return 2",
         },
     )
     out = tmp_path / "merged"
     made = files(sources, packages(sources)[0], PLAIN)
-    assert set(made) == {"edgeckpt/__init__", "edgeckpt/c"}
+    assert set(made) == {"edgeckpt/__init__", "edgeckpt/c", "edgeckpt/d", "edgeckpt/shared"}
     for name, text in made.items():
         (out / f"{name}.py").parent.mkdir(parents=True, exist_ok=True)
         (out / f"{name}.py").write_text(text)
@@ -118,7 +123,7 @@ def test_merged_means_the_same(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
         )
-        assert done.stdout == "(1, 2, 6, 42)\n", done.stderr
+        assert done.stdout == "(1, 2, 6, 43)\n", done.stderr
 
 
 HIDDEN = """
