@@ -3,8 +3,8 @@
     python -m boards.tools.packages
 
 packages/NAME/package.json for `mip install github:edgeckpt/edgeckpt/packages/NAME` (sources),
-packages/NAME/manifest.py to freeze it, package.json for all of it, and in pyproject.toml the list
-of what the wheel holds. tests/host/test_package.py fails where they are not current.
+packages/NAME/manifest.py to freeze it, merged; package.json for all of it; in pyproject.toml the
+list of what the wheel holds. tests/host/test_package.py fails where they are not current.
 """
 
 from __future__ import annotations
@@ -63,11 +63,16 @@ def _json(version: str, urls: list[list[str]], deps: list[str]) -> str:
 
 def _manifest(package: Package) -> str:
     lines = ["# Written by: python -m boards.tools.packages"]
-    lines += [f'include("../{name}/manifest.py")' for name in package.requires]
+    lines += ["# loops: thumb (ARM), viper (others) or plain (no native emitter on the port)."]
+    lines += ['options.defaults(loops="viper")']
+    includes = [f'include("../{n}/manifest.py", loops=options.loops)' for n in package.requires]
+    lines += includes
     if package.modules:
-        lines += ["package(", f'    "{MODULE}",', "    files=("]
-        lines += [f'        "{m.partition("/")[2]}.py",' for m in package.modules]
-        lines += ["    ),", '    base_path="../../firmware",', "    opt=3,", ")"]
+        lines += [
+            'merge = __import__("runpy").run_path("../../host_tools/edgeckpt_host/merge.py")'
+        ]
+        lines += [f'folder = merge["frozen"]("{package.name}", options.loops)']
+        lines += [f'package("{MODULE}", base_path=folder, opt=3)']
     return "\n".join(lines) + "\n"
 
 

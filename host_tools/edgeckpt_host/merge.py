@@ -186,6 +186,25 @@ def _absorbed(sources: Sources, units: dict[str, set[str]]) -> Iterator[tuple[st
                 yield lead, inner
 
 
+def frozen(name: str, loops: str) -> str:
+    """A folder of this repository's build/ with the merged sources of a package, for the
+    manifests in packages/, which are run by the Python of a firmware's build."""
+    root = Path(__file__).resolve().parents[2]
+    sources = Sources(root / "firmware")
+    package = next(p for p in packages(sources) if p.name == name)
+    out = root / "build" / "frozen" / loops / name
+    wanted = {out / f"{m}.py": t for m, t in files(sources, package, f"_{loops}").items()}
+    for path in out.rglob("*.py"):
+        if path not in wanted:
+            path.unlink()
+    for path, text in wanted.items():
+        # What is as it was keeps its time: the build compiles what is new.
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    return str(out)
+
+
 def merge(sources: Sources, root: str, unit: set[str], kind: str) -> str:
     """The source of one file that holds the modules of `unit` under the name of `root`."""
     body: list[ast.stmt] = []

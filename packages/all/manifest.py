@@ -1,8 +1,10 @@
 # Written by: python -m boards.tools.packages
-include("../core/manifest.py")
-include("../agent/manifest.py")
-include("../codec/manifest.py")
-include("../compiler/manifest.py")
-include("../adapters/manifest.py")
-include("../sdcard/manifest.py")
-include("../spinor/manifest.py")
+# loops: thumb (ARM), viper (others) or plain (no native emitter on the port).
+options.defaults(loops="viper")
+include("../core/manifest.py", loops=options.loops)
+include("../agent/manifest.py", loops=options.loops)
+include("../codec/manifest.py", loops=options.loops)
+include("../compiler/manifest.py", loops=options.loops)
+include("../adapters/manifest.py", loops=options.loops)
+include("../sdcard/manifest.py", loops=options.loops)
+include("../spinor/manifest.py", loops=options.loops)

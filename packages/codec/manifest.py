@@ -1,18 +1,7 @@
 # Written by: python -m boards.tools.packages
-include("../core/manifest.py")
-package(
-    "edgeckpt",
-    files=(
-        "codec/__init__.py",
-        "codec/decode.py",
-        "codec/encode.py",
-        "codec/explain.py",
-        "codec/order.py",
-        "codec/postcard.py",
-        "codec/ready.py",
-        "codec/schema.py",
-        "codec/tree.py",
-    ),
-    base_path="../../firmware",
-    opt=3,
-)
+# loops: thumb (ARM), viper (others) or plain (no native emitter on the port).
+options.defaults(loops="viper")
+include("../core/manifest.py", loops=options.loops)
+merge = __import__("runpy").run_path("../../host_tools/edgeckpt_host/merge.py")
+folder = merge["frozen"]("codec", options.loops)
+package("edgeckpt", base_path=folder, opt=3)

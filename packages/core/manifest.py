@@ -1,26 +1,6 @@
 # Written by: python -m boards.tools.packages
-package(
-    "edgeckpt",
-    files=(
-        "__init__.py",
-        "commit.py",
-        "crc32.py",
-        "crc_table.py",
-        "drivers/__init__.py",
-        "errors.py",
-        "header.py",
-        "lease.py",
-        "loops.py",
-        "loops_plain.py",
-        "loops_thumb.py",
-        "loops_viper.py",
-        "observe.py",
-        "observers.py",
-        "port.py",
-        "probe.py",
-        "slots.py",
-        "stage.py",
-    ),
-    base_path="../../firmware",
-    opt=3,
-)
+# loops: thumb (ARM), viper (others) or plain (no native emitter on the port).
+options.defaults(loops="viper")
+merge = __import__("runpy").run_path("../../host_tools/edgeckpt_host/merge.py")
+folder = merge["frozen"]("core", options.loops)
+package("edgeckpt", base_path=folder, opt=3)
