@@ -340,6 +340,18 @@ class Pico:
             raise RuntimeError(trace.decode(errors="replace"))
         return text.decode(errors="replace").replace("\r\n", "\n")
 
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file of the guest's file system, with the folders that it needs."""
+        folders = path.split("/")[:-1]
+        names = ["/".join(folders[: i + 1]) for i in range(len(folders)) if folders[i]]
+        self.exec(
+            f"import os\nfor p in {names}:\n try:\n  os.mkdir(p)\n except OSError: pass\n"
+            f"f = open({path!r}, 'wb')"
+        )
+        for i in range(0, len(data), 1024):
+            self.exec(f"f.write({data[i : i + 1024]!r})")
+        self.exec("f.close()")
+
     def _until(self, mark: bytes, timeout: float) -> bytes:
         self.run(lambda: mark in self.output, timeout, f"answer {mark!r}")
         text, _, rest = bytes(self.output).partition(mark)

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.hil
 VECTORS = Path(__file__).parents[1] / "vectors"
 FULL = os.environ.get("EDGECKPT_FULL") == "1"
 CODEC = Path(__file__).parents[1] / "codec" / "device"
+CORE = CODEC.parents[1] / "core" / "device"
+DRIVERS = CODEC.parents[1] / "drivers" / "device"
 SCHEMA = "{boots:u32,total:u64,gains:[f32;2],mode:enum{Idle,Run(u8)}}"
 
 
@@ -53,6 +55,15 @@ def test_checkpoint_allocates_nothing(writable: Rig, medium_lease: str) -> None:
         "free program 4",
         "restored 4",
     ]
+
+
+@pytest.mark.parametrize("script", [CORE / "loops.py", DRIVERS / "checksums.py"])
+def test_byte_loops(board: Rig, script: Path) -> None:
+    found = board.run(script.read_text(), timeout=300).split()
+    print(board.port, found)
+    assert found[0] == "ok" and "plain" in found
+    if board.board.port == "rp2":
+        assert {"thumb", "viper"} <= {*found}
 
 
 ALLOCATION = """

@@ -10,7 +10,7 @@ from edgeckpt_host.rig import Rig
 README = Path(__file__).parents[2] / "README.md"
 
 # Each step on top of the ones before it.
-_STEPS = ("edgeckpt", "edgeckpt.codec, edgeckpt.generate", "edgeckpt.drivers.spinor")
+_STEPS = ("edgeckpt", "edgeckpt.codec.ready, edgeckpt.codec.schema", "edgeckpt.drivers.spinor")
 _STEPS += ("edgeckpt.agent",)
 _MEASURE = """
 import gc, os, select, struct
