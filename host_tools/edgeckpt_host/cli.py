@@ -59,6 +59,12 @@ _line = _many(
         help="Serial port, socket://HOST:PORT or rfc2217://HOST:PORT; repeat it for several "
         "boards, or say 'all'. Default: $EDGECKPT_PORT, else the only board there is.",
     ),
+    click.option(
+        "--place",
+        "places",
+        multiple=True,
+        help="A place of a labgrid lab that you have acquired, instead of --port; repeat it.",
+    ),
     click.option("--baud", default=115200, show_default=True, help="Speed of a real UART."),
     click.option(
         "--timeout", default=2.0, show_default=True, help="Seconds until an answer counts as lost."
