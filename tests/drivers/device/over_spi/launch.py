@@ -1,4 +1,4 @@
-"""launch.py SCRIPT [TEST...]: run a script of tests/core/device with `nor_device` beside it here."""
+"""launch.py SCRIPT [TEST...]: run a script of tests/core/device over the `nor_device` here."""
 
 import sys
 
