@@ -57,6 +57,10 @@ class Call:
             for part in self.options.get("ports") or ()
             for name in (part.split() if "://" not in part else [part])
         ]
+        places = [f"labgrid://{name}" for name in self.options.get("places") or ()]
+        if places:
+            # $EDGECKPT_PORT is no more than a default.
+            given = places
         if given and given != ["all"]:
             return list(dict.fromkeys(given))
         from .ports import boards
@@ -87,7 +91,15 @@ class Call:
         return calls
 
     def file(self, path: Path) -> Path:
-        """The file to write for this board, where the options name `path`."""
+        """The file to write for this board, where the options name `path`. That on stdout moves
+        what people read to stderr. HostError `usage`."""
+        if str(path) == "-":
+            if self._suffix or self.out.as_json:
+                raise HostError(
+                    "usage", "-: stdout takes one file, and nothing beside it (no --json)"
+                )
+            self.out.stdout_is_data = True
+            return path
         if not self._suffix:
             return path
         return path.with_name(f"{path.stem}{self._suffix}{path.suffix}")
@@ -214,6 +226,7 @@ class Call:
             key=key,
             restart=o["restart"],
             stream=stream,
+            reset=o["reset"],
         )
 
     def board_image(self, board: Board) -> tuple[Lease, Image]:

@@ -33,7 +33,7 @@ class _Number(click.ParamType):
 
 
 NUMBER = _Number()
-FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)  # - is stdin or stdout
 
 
 def _many(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -59,6 +59,12 @@ _line = _many(
         help="Serial port, socket://HOST:PORT or rfc2217://HOST:PORT; repeat it for several "
         "boards, or say 'all'. Default: $EDGECKPT_PORT, else the only board there is.",
     ),
+    click.option(
+        "--place",
+        "places",
+        multiple=True,
+        help="A place of a labgrid lab that you have acquired, instead of --port; repeat it.",
+    ),
     click.option("--baud", default=115200, show_default=True, help="Speed of a real UART."),
     click.option(
         "--timeout", default=2.0, show_default=True, help="Seconds until an answer counts as lost."
@@ -71,6 +77,11 @@ _line = _many(
         default="auto",
         show_default=True,
         help="Start the agent through the REPL, or talk to one that the board's program polls.",
+    ),
+    click.option(
+        "--reset",
+        is_flag=True,
+        help="First reset the board, by DTR and RTS: for a program that takes Ctrl-C for itself.",
     ),
     click.option(
         "--key-file",
@@ -323,6 +334,7 @@ def watch(**options: Any) -> None:
 
 @cli.command(short_help="Copy the module to the board, as .mpy.")
 @click.option("--source", type=click.Path(path_type=Path, file_okay=False), help="Other module.")
+@click.option("--package", multiple=True, help="core, codec, agent, ... Default: all.")
 @click.option("--no-compile", is_flag=True, help="Copy .py files instead of .mpy.")
 @_line
 @_output
