@@ -34,20 +34,24 @@ ARCHITECTURES = (
     "x64",
 )
 SHOWN = (BYTECODE, "armv6m", "armv7m", "xtensawin", "rv32imc")  # in the README
-VIPER = {"_fast.py", "fast.py"}  # modules that only a native emitter compiles
+NATIVE = ("_viper.py", "_thumb.py")  # modules that only an emitter of machine code compiles
+OTHER = {arch: () for arch in ARCHITECTURES if arch.startswith("arm")}  # not for them: none
 
 # What belongs together in the size table of the README.
 GROUPS = {
     "core": (
-        "__init__ _fast _plain commit crc32 crc_table errors header lease loops observe port "
-        "probe slots stage"
+        "__init__ commit crc32 crc_table errors header lease loops loops_plain loops_thumb "
+        "loops_viper observe port probe slots stage"
     ).split(),
-    "codec": "codec columns decode encode explain generate schema tree".split(),
-    "SPI NOR driver": (
-        "drivers/__init__ drivers/fast drivers/loops drivers/plain drivers/sfdp drivers/spinor"
+    "codec": (
+        "codec/__init__ codec/decode codec/encode codec/explain codec/order codec/postcard "
+        "codec/ready codec/schema codec/tree"
     ).split(),
+    "compiler": ["compiler/__init__"],
+    "SPI NOR driver": "drivers/__init__ drivers/sfdp drivers/spinor".split(),
     "SD card driver": (
-        "drivers/__init__ drivers/fast drivers/loops drivers/plain drivers/sdcard"
+        "drivers/__init__ drivers/crc drivers/crc_plain drivers/crc_thumb drivers/crc_viper "
+        "drivers/sdcard"
     ).split(),
     "agent": "agent key line transfer wire".split(),
 }
@@ -64,7 +68,7 @@ def compile_for(arch: str, out: Path) -> dict[str, int]:
 
     sizes = {}
     for source in sources():
-        if arch == BYTECODE and source.name in VIPER:
+        if source.name.endswith(NATIVE if arch == BYTECODE else OTHER.get(arch, NATIVE[1:])):
             continue
         target = (out.resolve() / source).with_suffix(".mpy")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -87,7 +87,15 @@ class Call:
         return calls
 
     def file(self, path: Path) -> Path:
-        """The file to write for this board, where the options name `path`."""
+        """The file to write for this board, where the options name `path`. That on stdout moves
+        what people read to stderr. HostError `usage`."""
+        if str(path) == "-":
+            if self._suffix or self.out.as_json:
+                raise HostError(
+                    "usage", "-: stdout takes one file, and nothing beside it (no --json)"
+                )
+            self.out.stdout_is_data = True
+            return path
         if not self._suffix:
             return path
         return path.with_name(f"{path.stem}{self._suffix}{path.suffix}")
@@ -214,6 +222,7 @@ class Call:
             key=key,
             restart=o["restart"],
             stream=stream,
+            reset=o["reset"],
         )
 
     def board_image(self, board: Board) -> tuple[Lease, Image]:

@@ -33,7 +33,7 @@ class _Number(click.ParamType):
 
 
 NUMBER = _Number()
-FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)  # - is stdin or stdout
 
 
 def _many(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -71,6 +71,11 @@ _line = _many(
         default="auto",
         show_default=True,
         help="Start the agent through the REPL, or talk to one that the board's program polls.",
+    ),
+    click.option(
+        "--reset",
+        is_flag=True,
+        help="First reset the board, by DTR and RTS: for a program that takes Ctrl-C for itself.",
     ),
     click.option(
         "--key-file",
@@ -409,14 +414,6 @@ def wear(**options: Any) -> None:
     help="compile: what the structs of the state are.",
 )
 @click.option("--columns", is_flag=True, help="compile: a Vec of structs is one array per field.")
-@click.option(
-    "--word",
-    type=click.Choice(["32", "64"]),
-    default="32",
-    show_default=True,
-    help="compile: bits of the board's machine word.",
-)
-@click.option("--bytecode", is_flag=True, help="compile: for ports without native code.")
 @_output
 def schema(words: tuple[str, ...], **options: Any) -> None:
     """Check a schema TEXT (or file): canonical form, CRC-32, largest encoding.

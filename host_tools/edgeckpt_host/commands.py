@@ -412,7 +412,7 @@ def make(call: Call, json_file: Path, path: Path) -> dict[str, Any]:
         slot_blocks=o["slot_blocks"],
     )
     image = parse(blocks, str(path)).describe()
-    write_file(path, blocks)
+    write_file(call.file(path), blocks)
     call.out.line(f"{path}: {len(data)} bytes of state, {size_text(len(blocks))}")
     return {"file": str(path), "bytes": len(blocks), "image": image}
 
@@ -529,17 +529,8 @@ def schema_compile(call: Call, text: str, path: Path) -> dict[str, Any]:
 
     o = call.options
     made = st.compile_schema(st.schema_argument(text))
-    try:
-        source = compile_schema(
-            made.text,
-            form=o["form"],
-            columns=o["columns"],
-            word=int(o["word"]),
-            native=not o["bytecode"],
-        )
-    except ValueError as e:
-        raise HostError("usage", f"schema compile: {e}") from e
-    write_file(path, source.encode())
+    source = compile_schema(made.text, form=o["form"], columns=o["columns"])
+    write_file(call.file(path), source.encode())
     call.out.note(f"{path}: {len(source)} bytes; import it on the board before the stage is made")
     return {"schema": made.text, "module": str(path), "bytes": len(source)}
 

@@ -11,6 +11,7 @@ so (`integrity` is False).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,12 +106,14 @@ class FileDevice:
 
 
 def read_file(path: Path | str) -> bytes:
-    """The bytes of a file. HostError `file`."""
+    """The bytes of a file; `-` is stdin. HostError `file`."""
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_FILE:
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as f:
+            data = f.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
             raise HostError("file", f"{path}: larger than {MAX_FILE} bytes: no image")
-        return path.read_bytes()
+        return data
     except OSError as e:
         raise HostError("file", f"{path}: cannot be read: {e.strerror or e}") from e
 
@@ -446,9 +449,14 @@ def build(
 
 def write_file(path: Path | str, data: bytes) -> None:
     """Write a file so that it is there whole or not at all; behind a symlink, its target. What is
-    no regular file (a device, a FIFO) is written into, never replaced. HostError `file`."""
+    no regular file (a device, a FIFO) is written into, never replaced; `-` is stdout. HostError
+    `file`."""
     path = Path(path)
     try:
+        if str(path) == "-":
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
         if path.exists() and not path.is_file():
             path.write_bytes(data)
             return

@@ -98,7 +98,12 @@ def install(call: Call) -> dict[str, Any]:
     stream = call.stream()
     link = Link(stream, o["timeout"], o["retries"])
     try:
-        link.take_repl()
+        if not link.take_repl():
+            raise HostError(
+                "no-answer",
+                f"{link.stream.name}: no REPL answers, but an agent does",
+                "it leaves by itself in some seconds, if no program polls it",
+            )
         answer = _run(link, _ASK).split("\n")
         mpy, root = int(answer[0]), answer[1]
         done = []
@@ -113,7 +118,7 @@ def install(call: Call) -> dict[str, Any]:
                 call.out.line(f"{target}")
         version = _run(
             link, "import sys\nfor n in list(sys.modules):\n if n.startswith('edgeckpt'):"
-            "del sys.modules[n]\nimport edgeckpt\nprint(edgeckpt.__version__)\n",
+            "del sys.modules[n]\nimport edgeckpt\nprint(edgeckpt.__version__)\n"
         ).strip()  # fmt: skip
     except BaseException:
         with suppress(HostError):  # what went wrong before is told
@@ -130,7 +135,9 @@ def _join(root: str, name: str) -> str:
 
 
 def _run(link: Link, code: str) -> str:
-    out, err = link.run(code, 20.0)
+    # In a namespace of its own: the names of the board's program stay what they are.
+    space = "__import__('sys').modules.setdefault('edgeckpt-install',{})"
+    out, err = link.run(f"exec({code!r},{space})", 20.0)
     if err.strip():
         last = err.decode("utf-8", "replace").strip().splitlines()[-1]
         raise HostError("install", f"{link.stream.name}: {last}")

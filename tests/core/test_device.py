@@ -51,6 +51,12 @@ def test_core(request: pytest.FixtureRequest, script: str, on: str) -> None:
     run_script(interpreter(request, on), script)
 
 
+@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
+def test_byte_loops(request: pytest.FixtureRequest, on: str) -> None:
+    found = run_script(interpreter(request, on), "loops.py").split()
+    assert found == ["ok", *(["bytewise", "plain"] if on == "cpython" else ["plain", "viper"])]
+
+
 @pytest.mark.parametrize("on", ["mpy64", "mpy32"])
 def test_checkpoint_allocates_nothing(request: pytest.FixtureRequest, on: str) -> None:
     print(run_script(interpreter(request, on), "alloc.py"))

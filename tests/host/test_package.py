@@ -2,9 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import edgeckpt_host
+
 from boards.tools import mpy
+
+from .conftest import ENV
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +24,28 @@ def test_package_json_lists_the_module() -> None:
 
 def test_versions_agree() -> None:
     found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert found and found.group(1) == mpy.version()
+    assert found and found.group(1) == mpy.version() == edgeckpt_host.__version__
+    assert f"## {mpy.version()} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+HIDDEN = """
+import importlib, pkgutil, sys
+for name in ("termios", "fcntl", "pty", "tty", "pwd", "grp", "resource"):
+    sys.modules[name] = None  # its import fails, as on Windows
+import edgeckpt_host
+names = sorted(m.name for m in pkgutil.iter_modules(edgeckpt_host.__path__))
+for name in names:
+    importlib.import_module("edgeckpt_host." + name)
+print(*names)
+"""
+
+
+def test_no_host_module_needs_posix_to_be_imported() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HIDDEN], capture_output=True, text=True, timeout=60, env=ENV
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"cli", "link", "rig", "pytest_plugin"} <= set(done.stdout.split())
 
 
 def test_sizes_in_the_readme_are_true(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ Sources: section numbers are those of the SD Physical Layer Simplified Specifica
 Manual 2.2, table 5-5): 1..8, at least 1, at least 1, at most 1.
 """
 
+from ..loops import copy
 from ..port import const
-from .loops import copy, crc7, crc16, place
+from .crc import crc7, crc16
 
 _EIO = const(5)
 _ENODEV = const(19)
@@ -383,7 +384,7 @@ class SDCard:
             return
         found = self._access()
         while found and self._data(self._block):
-            place(buf, self._done, self._block)
+            copy(buf, self._done, self._block, 0, 512)
             self._done += 512
             if self._done == len(buf):
                 break
@@ -479,7 +480,7 @@ class SDCard:
 
     def _put_run(self, buf, done):
         while done < len(buf):
-            copy(self._block, buf, done)
+            copy(self._block, 0, buf, done, 512)
             if not self._put(_START_MULTIPLE, self._block):
                 if not self._doubt:
                     self._stop()  # 7.3.3.1: after an error the run ends with CMD12

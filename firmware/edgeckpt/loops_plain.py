@@ -4,12 +4,8 @@ Promises: nothing allocates on MicroPython: no int of 2^30 or more, no slice.
 """
 
 import sys
-from array import array
 
 from .crc_table import TABLE
-
-_HIGH = array("H", [n >> 16 for n in TABLE])
-_LOW = array("H", [n & 0xFFFF for n in TABLE])
 
 
 def crc(acc, buf, start, end):
@@ -22,11 +18,12 @@ def crc(acc, buf, start, end):
 
 
 def _nibble(acc, i):
-    # register = TABLE[i] ^ register >> 4, on the inverted bytes
-    acc[0] = (acc[0] >> 4 | (acc[1] & 15) << 4) ^ _LOW[i] & 255
-    acc[1] = (acc[1] >> 4 | (acc[2] & 15) << 4) ^ _LOW[i] >> 8
-    acc[2] = (acc[2] >> 4 | (acc[3] & 15) << 4) ^ _HIGH[i] & 255
-    acc[3] = (acc[3] >> 4 | 0xF0) ^ _HIGH[i] >> 8
+    # register = word i of TABLE ^ register >> 4, on the inverted bytes
+    i <<= 2
+    acc[0] = (acc[0] >> 4 | (acc[1] & 15) << 4) ^ TABLE[i]
+    acc[1] = (acc[1] >> 4 | (acc[2] & 15) << 4) ^ TABLE[i + 1]
+    acc[2] = (acc[2] >> 4 | (acc[3] & 15) << 4) ^ TABLE[i + 2]
+    acc[3] = (acc[3] >> 4 | 0xF0) ^ TABLE[i + 3]
 
 
 def copy(dst, at, src, start, n):
@@ -52,61 +49,6 @@ def blank(buf, n):
         if buf[n] != 255:
             return False
     return True
-
-
-def strlen(s):
-    """Bytes of the str `s` in UTF-8. Allocates, where viper does not."""
-    return len(s.encode())
-
-
-def utf8(s):
-    """A buffer of the str `s` in UTF-8. Allocates, where viper does not."""
-    return s.encode()
-
-
-def varint(buf, p, src, n):
-    """The n bytes of `src`, little-endian, as a varint at buf[p]; the position behind it."""
-    while n > 1 and src[n - 1] == 0:
-        n -= 1
-    return _varint(buf, p, src, n)
-
-
-def _varint(buf, p, src, n):
-    bit = 0
-    while True:
-        # Seven bits from `bit` on lie in one byte or two.
-        buf[p] = _seven(src, bit, n) | 128
-        p += 1
-        bit += 7
-        if not _more(src, bit, n):
-            break
-    buf[p - 1] &= 127
-    return p
-
-
-def _seven(src, bit, n):
-    i = bit >> 3
-    x = src[i] >> (bit & 7)
-    if i + 1 < n:
-        x |= src[i + 1] << (8 - (bit & 7))
-    return x & 127
-
-
-def _more(src, bit, n):
-    i = bit >> 3
-    if i >= n:
-        return False
-    return i + 1 < n or src[i] >> (bit & 7) != 0
-
-
-def zigzag(w, n):
-    """Turn the n bytes of `w`, a two's complement number, into its zigzag, in place."""
-    sign = 255 if w[n - 1] & 128 else 0
-    n -= 1
-    while n > 0:
-        w[n] = (w[n] << 1 & 255 | w[n - 1] >> 7) ^ sign
-        n -= 1
-    w[0] = w[0] << 1 & 255 ^ sign
 
 
 if sys.implementation.name != "micropython":

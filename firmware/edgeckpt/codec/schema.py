@@ -12,8 +12,8 @@ to the same tree), or raises SchemaError that points at the character. Depth is 
            | u16le..u128le, u16be.., i16le.., i16be.. (postcard's fixint, fixed width)
 """
 
-from .errors import SchemaError
-from .port import const
+from ..errors import SchemaError
+from ..port import const
 from .tree import INTS, Node
 
 MAX_DEPTH = const(32)  # types within types
