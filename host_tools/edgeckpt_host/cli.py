@@ -334,6 +334,7 @@ def watch(**options: Any) -> None:
 
 @cli.command(short_help="Copy the module to the board, as .mpy.")
 @click.option("--source", type=click.Path(path_type=Path, file_okay=False), help="Other module.")
+@click.option("--package", multiple=True, help="core, codec, agent, ... Default: all.")
 @click.option("--no-compile", is_flag=True, help="Copy .py files instead of .mpy.")
 @_line
 @_output
