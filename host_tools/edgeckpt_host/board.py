@@ -29,6 +29,7 @@ from .link import AgentError, Link, leave
 from .stream import Stream, open_stream
 
 _LEAST = 256  # bytes of a frame of a restore
+_RESUMED = 1024  # of one that goes on where another was cut
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
@@ -485,6 +486,8 @@ class Board:
                 timeout=10 * self.link.timeout,
             )
             at = resumed = reply[-1].a
+            if resumed:  # a line that breaks loses a whole frame: small ones, until it proves good
+                step = min(step, _RESUMED)
             while at < len(state):
                 if progress:
                     progress(at, len(state))
