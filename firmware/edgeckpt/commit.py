@@ -3,8 +3,6 @@
 Promises: the data lies on the medium and has been read back before the header is written; the
 header is the commit, and has been read back before `finish()` returns. Nothing allocates. On any
 failure it raises at once and nothing older has been touched.
-
-It is the sink of the encoder (docs/design.md, "Sink"): `buf`, `mark`, `spill()`.
 """
 
 from . import crc32, header
@@ -35,14 +33,7 @@ class SlotWriter:
         self._back = bytearray(4)
         self.data_len = 0
         self.slot = -1
-        self.at = 0  # the encoder's own: a position
         self._at = 0  # layout block to be written next
-        self._dry = True
-
-    def measure(self):
-        """Make what follows count only: `spill()` drops its blocks, nothing is written."""
-        self._dry = True
-        self.data_len = 0
 
     def check(self, size):
         """CheckpointFailed `too-large` unless a slot holds `size` bytes."""
@@ -52,7 +43,6 @@ class SlotWriter:
 
     def begin(self):
         """Take a slot, erased. What follows is written to it."""
-        self._dry = False
         self.data_len = 0
         crc32.reset(self.crc)
         self.slot = self.ring.take()
@@ -60,10 +50,7 @@ class SlotWriter:
 
     def spill(self, pos):
         """Take `buf[:mark]` away, move `buf[mark:pos]` to the front; the new position."""
-        if not self._dry:
-            self.write(1, self.mark, self.ring.block)
-        else:
-            self.data_len += self.mark
+        self.write(1, self.mark, self.ring.block)
         pos -= self.mark
         copy(self.buf, 0, self.buf, self.mark, pos)
         return pos

@@ -4,7 +4,7 @@ Promises: `checkpoint()` either returns, and then the state is durable and has b
 or raises at once, and then the checkpoint before it still restores. It allocates nothing up to
 the raise. The observer's completion comes exactly once per flush, whatever happens.
 
-    state --codec--> SlotWriter (one layout block of RAM) --> BlockLease --> device
+    state --codec--> a buffer --SlotWriter--> BlockLease --> device
 """
 
 from . import header, probe, slots
@@ -208,6 +208,16 @@ class CheckpointedStageState:
         self._reserve = CheckpointFailed("memory")
         if self._raw is not None:
             self._pieces = _cut(self._raw, ring.lease)
+        else:
+            self._make_buffer(ring.lease.block_size, ring.capacity)
+
+    def _make_buffer(self, size, n):
+        # One encoding, at most; as the layout blocks that it is written in.
+        if self._largest is not None and self._largest < n:
+            n = (self._largest + size - 1) // size * size
+        self._encoded = bytearray(n)
+        view = memoryview(self._encoded)
+        self._blocks = [view[i : i + size] for i in range(0, n, size)]
 
     _raw = None
     _largest = None
@@ -352,12 +362,18 @@ class CheckpointedStageState:
             self._encode()
 
     def _encode(self):
-        # Measured first: nothing is erased for a state that does not encode or does not fit.
+        # Once, into RAM: nothing is erased for a state that does not encode or does not fit.
         writer = self._writer
-        writer.measure()
-        writer.check(self._codec.encode(self._state, writer, 0) + writer.data_len)
+        n = self._codec.encode(self._state, self._encoded)
         writer.begin()
-        writer.finish(self._codec.encode(self._state, writer, 0))
+        i = 0
+        while n >= writer.mark:
+            writer.write(1, writer.mark, self._blocks[i])
+            n -= writer.mark
+            i += 1
+        if n:
+            writer.put(self._blocks[i])
+        writer.finish(n)
 
     def _write_pieces(self):
         writer = self._writer
@@ -377,8 +393,11 @@ class CheckpointedStageState:
             raise error
         lease = self._ring.lease
         reason = "observer" if self._observing else lease.doing or "state"
+        if reason == "state" and getattr(error, "reason", None) == "too-large":
+            reason = "too-large"
         try:
-            error = CheckpointFailed(reason, lease.at, repr(error), cause=error)
+            got = error.got if reason == "too-large" else repr(error)
+            error = CheckpointFailed(reason, lease.at, got, self._ring.capacity, cause=error)
         except MemoryError:
             error = self._reserve
             error.reason = reason

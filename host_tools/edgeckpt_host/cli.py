@@ -64,6 +64,12 @@ _line = _many(
         help="Serial port, socket://HOST:PORT or rfc2217://HOST:PORT; repeat it for several "
         "boards, or say 'all'. Default: $EDGECKPT_PORT, else the only board there is.",
     ),
+    click.option(
+        "--place",
+        "places",
+        multiple=True,
+        help="A place of a labgrid lab that you have acquired, instead of --port; repeat it.",
+    ),
     click.option("--baud", default=115200, show_default=True, help="Speed of a real UART."),
     click.option(
         "--timeout", default=2.0, show_default=True, help="Seconds until an answer counts as lost."
@@ -413,17 +419,24 @@ def watch(**options: Any) -> None:
 
 @cli.command(short_help="Copy the module to the board, as .mpy.")
 @click.option("--source", type=click.Path(path_type=Path, file_okay=False), help="Other module.")
+@click.option("--package", multiple=True, help="core, codec, agent, ... Default: all.")
 @click.option("--no-compile", is_flag=True, help="Copy .py files instead of .mpy.")
 @_line
 @_output
-def install(source: Path | None, no_compile: bool, **options: Any) -> None:
+def install(
+    source: Path | None, package: tuple[str, ...], no_compile: bool, **options: Any
+) -> None:
     """Copy the module to the board, as .mpy for its architecture and version."""
     from . import commands
 
     Call(options).each_port(
         lambda c: c.at_repl(
             lambda link: commands.install(
-                link, source=source, no_compile=no_compile, told=c.out.line
+                link,
+                source=source,
+                packages=package or ("all",),
+                no_compile=no_compile,
+                told=c.out.line,
             )
         )
     )
@@ -512,14 +525,6 @@ def wear(size: int, per_day: float, units: int, **options: Any) -> None:
     help="compile: what the structs of the state are.",
 )
 @click.option("--columns", is_flag=True, help="compile: a Vec of structs is one array per field.")
-@click.option(
-    "--word",
-    type=click.Choice(["32", "64"]),
-    default="32",
-    show_default=True,
-    help="compile: bits of the board's machine word.",
-)
-@click.option("--bytecode", is_flag=True, help="compile: for ports without native code.")
 @_output
 def schema(words: tuple[str, ...], **options: Any) -> None:
     """Check a schema TEXT (or file): canonical form, CRC-32, largest encoding.
@@ -539,8 +544,6 @@ def schema(words: tuple[str, ...], **options: Any) -> None:
             call.file(Path(words[2])),
             form=o["form"],
             columns=o["columns"],
-            word=int(o["word"]),
-            native=not o["bytecode"],
         )
 
     if len(words) == 3 and words[0] == "compile":

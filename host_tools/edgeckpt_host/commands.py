@@ -510,22 +510,13 @@ def schema(text: str) -> r.Schema:
 
 
 def schema_compile(
-    text: str,
-    path: Path | str,
-    *,
-    form: str = "attributes",
-    columns: bool = False,
-    word: int = 32,
-    native: bool = True,
+    text: str, path: Path | str, *, form: str = "attributes", columns: bool = False
 ) -> r.Compiled:
     """The encoder of a schema as a module for the board."""
     from .schema_compile import compile_schema
 
     made = st.compile_schema(text)
-    try:
-        source = compile_schema(made.text, form=form, columns=columns, word=word, native=native)
-    except ValueError as e:
-        raise HostError("usage", f"schema compile: {e}") from e
+    source = compile_schema(made.text, form=form, columns=columns)
     write_file(path, source.encode())
     return r.Compiled(made.text, str(path), len(source))
 
@@ -577,13 +568,14 @@ def install(
     link: Link,
     *,
     source: Path | None = None,
+    packages: tuple[str, ...] = ("all",),
     no_compile: bool = False,
     told: Callable[[str], None] = lambda line: None,
 ) -> r.Installed:
     """The module onto a board, through its REPL; told: each file, and what else is to be said."""
     from .install import install as copy
 
-    return r.Installed(*copy(link, source, no_compile, told))
+    return r.Installed(*copy(link, source, packages, no_compile, told))
 
 
 def bench(board: Board, *, lease_id: int | None = None, size: int = 65_536) -> r.Speed:

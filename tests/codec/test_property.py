@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from edgeckpt import codec
+from edgeckpt.codec.order import merged
+from edgeckpt.codec.tree import INTS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +26,7 @@ from notation import canonical, encode, same  # noqa: E402
 
 EXAMPLES = 10_000 if os.environ.get("EDGECKPT_FULL") else 750  # for each interpreter
 ANSWER = 60  # seconds that an interpreter may take for one case
-LEAVES = ["bool", "f32", "f64", "char", "str", "bytes", "()", *codec.INTS]
+LEAVES = ["bool", "f32", "f64", "char", "str", "bytes", "()", *INTS]
 NAMES = [f"n{i}" for i in range(200)]
 WIDE = "enum{" + ",".join(f"V{i}" for i in range(199)) + ",W(u8)}"
 
@@ -76,7 +78,7 @@ TEXT = st.characters(exclude_categories=["Cs"])
 
 def _values(t: object) -> st.SearchStrategy[object]:
     kind = t.kind
-    if kind in codec.INTS:
+    if kind in INTS:
         edges = [t.low, t.high, 0, t.high // 2, min(t.high, 1 << 30), min(t.high, 127)]
         return st.one_of(st.sampled_from(edges), st.integers(t.low, t.high))
     if kind in ("f32", "f64"):
@@ -117,15 +119,10 @@ def _values(t: object) -> st.SearchStrategy[object]:
 
 def _map(t: object, pairs: list) -> object:
     # What a decoder gives: the last of equal keys, in order.
-    if not t.hashable:
-        return pairs
-    found = OrderedDict(pairs)
-    if any(k != k for k in found):
-        return OrderedDict()  # NaN is no key
-    try:
-        return OrderedDict(sorted(found.items(), key=lambda p: p[0]))
-    except TypeError:
-        return found
+    if any(repr(k) in repr([x for x, _ in pairs[:i]]) for i, (k, _) in enumerate(pairs)):
+        pairs = pairs[:1]
+    pairs = merged(t.items[0], pairs)
+    return OrderedDict(pairs) if t.hashable else pairs
 
 
 @st.composite

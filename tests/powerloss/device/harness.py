@@ -154,7 +154,8 @@ class CodecGeometry(Geometry):
     def open_new(self, lease, n):
         stage = CheckpointedStageState(list(self.state(n)), lease, self.schema)
         # Compiled once, as boards with frozen schemas have it: it is the restart that is tried.
-        codec.known[self.schema] = (stage._codec.tree, stage._codec._generated)
+        c = stage._codec
+        codec.known[self.schema] = (c.max_size, (c._encode, c._decode))
         return stage
 
 
