@@ -21,10 +21,10 @@ try:
         return crc_hqx(bytes(data), 0)
 
 except ImportError:
-    from edgeckpt.drivers import loops
+    from edgeckpt.drivers import sdcard
 
     def crc16(data):
-        return loops.crc16(data, 0, len(data))
+        return sdcard.crc16(data, 0, len(data))
 
 
 IDLE = 0x01  # R1, 7.3.2.1
@@ -57,7 +57,9 @@ class SDCardModel:
 
     disk: the SectorDisk that holds them; default: one for all of them.
     kind: "sdsc" (CSD version 1, byte addresses), "sdhc" (version 2, block addresses), "v1" (a
-    card from before CMD8). ncr: bytes between a command and its response, 1..8 (7.5.4).
+    card from before CMD8). ncr: bytes between a command and its response, 1..8; nrc: bytes that
+    it wants between its last answer and a command, at least 1; nbr: bytes until it shows busy, at
+    most 1 (7.5.4). A command that comes too soon, or into an answer, is not heard.
     times: microseconds of read access, of a block write, of initialisation.
 
     Attributes for tests, besides those of `disk`: `sent` blocks that went out, `run` the sectors
@@ -73,6 +75,8 @@ class SDCardModel:
         disk=None,
         kind="sdhc",
         ncr=1,
+        nrc=1,
+        nbr=0,
         times=(200, 800, 50_000),
         serial=1,
         seed=1,
@@ -84,6 +88,8 @@ class SDCardModel:
         self.clock = clock
         self.kind = kind
         self.ncr = ncr
+        self.nrc = nrc
+        self.nbr = nbr
         self.times = times
         self.serial = serial
         self.dice = Dice(seed)
@@ -95,6 +101,9 @@ class SDCardModel:
         self.pull_in = -1  # the card leaves after so many more bytes
         self.stuck_busy = False
         self.mute = False  # data tokens never come
+        self.bus = None  # the SPI, for a card that looks at its clock: 400 kHz before it is ready
+        self.cmd0_missed = 0  # so many CMD0 get no answer
+        self.cmd8_answers = []  # R1 of the next CMD8s, instead of the true ones; 0xFF is none
         self.no_crc = False  # CMD59 is an illegal command
         self.crc_read_every = 0  # one bit of each n-th block read is flipped on the wire
         self.crc_write_every = 0  # the card sees a CRC error in each n-th block written
@@ -142,6 +151,8 @@ class SDCardModel:
         self._cmd = bytearray()
         self._out = b""
         self._pos = 0
+        self._gap = 1  # bytes since the last one of an answer
+        self._deaf = 0  # so many bytes are not heard
         self._read = -1  # next block to be sent, multi-block or single
         self._multi = False
         self._read_at = 0
@@ -157,12 +168,19 @@ class SDCardModel:
     def idle(self, n):
         """`n` bytes were clocked on the bus while the card was not selected (6.4.1)."""
         self._clocks += n
+        self._gap += n
 
     def select(self, level):
         if level == self._level:
             return
         self._level = level
         self._cmd = bytearray()
+        self._deaf = 0
+        if not level and self.bus is not None:
+            limit = 25_000_000 if self._spi_mode and not self._idle else 400_000
+            if self.bus.baudrate > limit:
+                self._deaf = 1 << 30
+                self._note("%d Hz, at most %d" % (self.bus.baudrate, limit))
         if level and self._data is not None:
             self._note("deselected in a data block")
             self._data = None
@@ -185,6 +203,7 @@ class SDCardModel:
             return self.absent
         if self.disk.dead or self._level:
             return 0xFF
+        self._gap = 0 if self._pos < len(self._out) else self._gap + 1
         out = self._next()
         self._take(byte)
         return out
@@ -209,25 +228,28 @@ class SDCardModel:
             if not (self._cmd or self._data is not None or self.absent is not None):
                 buf[:] = self._out[self._pos : self._pos + n]
                 self._pos += n
+                self._gap = 0
                 return
         for i in range(n):
             buf[i] = self.transfer(fill)
 
     def exchange(self, out, into):
         i = 0
-        if len(out) >= 6 and out[0] & 0xC0 == 0x40 and self._silent():
-            self._cmd = bytearray(out[:6])
-            into[:6] = b"\xff" * 6
+        if len(out) >= 7 and out[0] == 0xFF and out[1] & 0xC0 == 0x40 and self._silent():
+            self._cmd = bytearray(out[1:7])
+            into[:7] = b"\xff" * 7
             self._command()
-            i = 6
+            i = 7
         while i < len(out):
             into[i] = self.transfer(out[i])
             i += 1
 
     def _silent(self):
-        # Nothing to be sent, and no one counts the bytes.
+        # Nothing to be sent, and no one counts the bytes; the one before the command is NRC.
         return (
-            self._pos >= len(self._out)
+            self.nrc <= 1
+            and not self._deaf
+            and self._pos >= len(self._out)
             and not self._cmd
             and self._data is None
             and self._read < 0
@@ -286,6 +308,9 @@ class SDCardModel:
             del self.refused[0]
 
     def _take(self, byte):
+        if self._deaf:
+            self._deaf -= 1
+            return
         if self._data is not None:
             self._data.append(byte)
             if len(self._data) == 514:
@@ -298,14 +323,21 @@ class SDCardModel:
                 self._data = bytearray()
             elif byte == 0xFD and self._multi:  # 7.3.3.2, Stop Tran
                 self._write = -1
-                self._out, self._pos = b"\xff", 0
+                self._out, self._pos = b"\xff" * self.nbr, 0
                 self._until = self.clock.us + self.times[1] // 4
                 self.run = []
             elif byte != 0xFF:
                 self._note("token %02X" % byte)
         elif self._cmd or byte & 0xC0 == 0x40:
             self._cmd.append(byte)
-            if len(self._cmd) == 6:
+            if len(self._cmd) == 1:
+                # The byte before this one, not this one, is counted; a run may be stopped at any
+                # time, and CMD0 is heard always.
+                if (self._gap <= self.nrc and byte & 63) and (self._read < 0 or byte & 63 != 12):
+                    self._note("CMD%d %d bytes after an answer" % (byte & 63, self._gap - 1))
+                    self._cmd = bytearray()
+                    self._deaf = 5
+            elif len(self._cmd) == 6:
                 self._command()
 
     # Commands
@@ -320,6 +352,9 @@ class SDCardModel:
         index = cmd[0] & 63
         arg = cmd[1] << 24 | cmd[2] << 16 | cmd[3] << 8 | cmd[4]
         good = crc7(cmd[:5]) == cmd[5]
+        if index == 0 and good and self._clocks >= 10 and self.cmd0_missed:
+            self.cmd0_missed -= 1
+            return
         if not self._spi_mode:
             # 6.4.1 and 7.2.1: 74 clocks, then CMD0 with chip select low and a valid CRC
             if index == 0 and good and self._clocks >= 10:
@@ -368,6 +403,11 @@ class SDCardModel:
         self._answer(0)
 
     def _cmd8(self, arg):  # 4.3.13: voltage and check pattern come back
+        if self.cmd8_answers:
+            r = self.cmd8_answers.pop(0)
+            if r != 0xFF:
+                self._out, self._pos = b"\xff" * self.ncr + bytes((r,)), 0
+            return
         if self.kind == "v1":
             self._answer(ILLEGAL)
             return
@@ -523,7 +563,7 @@ class SDCardModel:
                 self.disk.writeblocks(lba, data[:512])
             self._written += 1
             self._write = lba + 1 if self._multi else -1
-            self._out, self._pos = bytes((0xE0 | ACCEPTED,)), 0
+            self._out, self._pos = bytes((0xE0 | ACCEPTED,)) + b"\xff" * self.nbr, 0
             self._until = self.clock.us + (self.times[1] // 4 if self._multi else self.times[1])
 
     def _reject(self, token):

@@ -187,6 +187,56 @@ class SPI:
             pin.chip.idle(n)
 
 
+class Noise:
+    """A chip behind a line that damages bytes, one in `every` on the average, either way.
+
+    All else is the chip's own. `hits` counts them.
+    """
+
+    def __init__(self, chip, dice, every):
+        self.chip = chip
+        self.dice = dice
+        self.every = every
+        self.hits = 0
+        self.select = chip.select
+        self.idle = chip.idle
+        self._next()
+
+    def _next(self):
+        self._left = 1 + self.dice.below(2 * self.every - 1)
+
+    def _line(self, byte):
+        self._left -= 1
+        if self._left <= 0:
+            self._next()
+            self.hits += 1
+            byte ^= 1 << self.dice.below(8)
+        return byte
+
+    def transfer(self, byte):
+        return self._line(self.chip.transfer(self._line(byte)))
+
+    def write(self, buf):
+        if len(buf) * 2 < self._left:
+            self._left -= len(buf)
+            self.chip.write(buf)
+        else:
+            for b in buf:
+                self.transfer(b)
+
+    def readinto(self, buf, fill=0):
+        if len(buf) * 2 < self._left:
+            self._left -= len(buf)
+            self.chip.readinto(buf, fill)
+        else:
+            for i in range(len(buf)):
+                buf[i] = self.transfer(fill)
+
+    def exchange(self, out, into):
+        for i in range(len(out)):
+            into[i] = self.transfer(out[i])
+
+
 class Tape:
     """A bus that plays back a recorded `SPI.log`: for measuring what the driver itself allocates.
 

@@ -21,6 +21,7 @@ hardware = "..."
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,10 +73,13 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Board:
-    """Read boards/NAME/board.toml; ValueError for what is missing, unknown or out of range."""
-    path = BOARDS / name / "board.toml"
+    """Read boards/NAME/board.toml, or NAME/board.toml where NAME is a folder elsewhere, with a
+    slash in it; ValueError for what is missing, unknown or out of range."""
+    folder = Path(name).resolve() if "/" in name or os.sep in name else BOARDS / name
+    path = folder / "board.toml"
     if not path.is_file():
-        raise ValueError(f"no board {name!r}, there are: {', '.join(names())}")
+        where = f"{path}: no such file" if folder.parent != BOARDS else f"no board {name!r}"
+        raise ValueError(f"{where}; boards known by name: {', '.join(names())}")
     with open(path, "rb") as f:
         table = tomllib.load(f)
     unknown = set(table) - {"name", "firmware", "lease", "run"}
@@ -91,8 +95,10 @@ def load(name: str) -> Board:
         if region.start < 0 or region.count < 1:
             raise ValueError(f"{path}: lease {region.name}: {region.start}+{region.count} blocks")
         regions.append(region)
+    if not regions:
+        raise ValueError(f"{path}: expected a [[lease]]")
     return Board(
-        name=name,
+        name=folder.name,
         title=table["name"],
         folder=path.parent,
         port=firmware.get("port", ""),

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from boards.tools.debian import Unavailable, cache, digest, locked, need
+from .debian import Unavailable, cache, digest, locked, need
 
 _FLAGS = ["-shared", "-fPIC", "-O2", "-std=c99", "-DNDEBUG", "-fno-strict-aliasing", "-w"]
 _PREFIX = "rp2040py.native."

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from boards.tools.emulator import (
+from .emulator import (
     BOOTROM_B1,
     HAD_POR,
     RP2040,
@@ -103,6 +103,7 @@ class Pico:
         self.flash = memoryview(self.mcu.flash)[:FLASH_SIZE]
         self.flash[:] = b"\xff" * FLASH_SIZE
         load_uf2(image, self.mcu)
+        self._delivered = bytes(self.flash)
         self.clock = GuestClock(self.mcu.clock)
         self.output = bytearray()
         self.ops = 0
@@ -201,8 +202,8 @@ class Pico:
     def torn(self, kind: str, at: int, size: int, data: bytes) -> bytes:
         """What the cells hold after a cut in the operation, of boards/models/faults.py; `dice`
         decides. Cells that read differently each time are left out: XIP reads plain memory."""
-        from boards.models import faults
-        from boards.models.nor import NorChip
+        from ..models import faults
+        from ..models.nor import NorChip
 
         unit = at // SECTOR * SECTOR
         cells = NorChip(max(size, SECTOR), max(size, SECTOR))
@@ -339,6 +340,18 @@ class Pico:
             raise RuntimeError(trace.decode(errors="replace"))
         return text.decode(errors="replace").replace("\r\n", "\n")
 
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file of the guest's file system, with the folders that it needs."""
+        folders = path.split("/")[:-1]
+        names = ["/".join(folders[: i + 1]) for i in range(len(folders)) if folders[i]]
+        self.exec(
+            f"import os\nfor p in {names}:\n try:\n  os.mkdir(p)\n except OSError: pass\n"
+            f"f = open({path!r}, 'wb')"
+        )
+        for i in range(0, len(data), 1024):
+            self.exec(f"f.write({data[i : i + 1024]!r})")
+        self.exec("f.close()")
+
     def _until(self, mark: bytes, timeout: float) -> bytes:
         self.run(lambda: mark in self.output, timeout, f"answer {mark!r}")
         text, _, rest = bytes(self.output).partition(mark)
@@ -360,23 +373,48 @@ class Pico:
     def serve(self, fd: int, control: int = -1) -> None:
         """Connect the console to `fd` (a pty's master) until `control` says so or ends.
 
-        control: a file descriptor that takes lines: `reset` (power off and on), `quit`.
+        control: a file descriptor that takes lines, each answered by its first word: `reset`
+        (power off and on), `off`, `blank` (as delivered: the flash as before the first start),
+        `cut AT SEED` (power fails in the AT-th operation of the on-chip flash from now on, the
+        first is 0; SEED decides what the cells then hold; -1: none), `left` (is it on? answered
+        by `on` or `off`), `quit`.
         """
         os.set_blocking(fd, False)
         backlog = bytearray()
+        on = True
         while True:
             wanted = ([fd] if self.pending() < 4096 else []) + ([control] if control >= 0 else [])
-            ready, _, _ = select.select(wanted, [], [], self._nap())
+            ready, _, _ = select.select(wanted, [], [], self._nap() if on else 0.5)
             if control in ready:
-                line = os.read(control, 100).strip()
-                if line != b"reset":
+                words = os.read(control, 100).split()
+                if words[:1] in ([], [b"quit"]):
                     return
-                self.reset()
-                self.output.clear()
-                print("reset", flush=True)
+                if words[0] == b"left":
+                    print("on" if on else "off", flush=True)
+                    continue
+                if words[0] == b"cut":
+                    self.watch()
+                    self.cut_at, self.dice = int(words[1]), random.Random(int(words[2]))
+                elif words[0] == b"off":
+                    on = False
+                else:
+                    if words[0] == b"blank":
+                        self.load(self._delivered)
+                    self.watch()
+                    self.reset()
+                    on = True
+                    self.output.clear()
+                print(words[0].decode(), flush=True)
             if fd in ready:
-                self.write(os.read(fd, 4096))
-            self.step()
+                data = os.read(fd, 4096)
+                if on:
+                    self.write(data)
+            if not on:
+                continue
+            try:
+                self.step()
+            except PowerCut:
+                on = False
             backlog += self.output
             self.output.clear()
             if backlog:
@@ -394,8 +432,8 @@ def _wrap(e: BaseException) -> Exception:
 
 def chip(name: str) -> Callable[[GuestClock], Chip] | None:
     """A maker of the chip called `name`: "none", "nor" (W25Q80), "sd" (2 MiB SDHC card)."""
-    from boards.models.sdspi import SDCardModel
-    from boards.models.w25q import W25Q
+    from ..models.sdspi import SDCardModel
+    from ..models.w25q import W25Q
 
     makers: dict[str, Callable[[GuestClock], Chip] | None] = {
         "none": None,
@@ -415,7 +453,7 @@ def main() -> int:
     options = words.parse_args()
     image = options.image
     if image is None:
-        from boards.tools.firmware import build
+        from boards.tools.firmware import build  # of a checkout: a wheel builds nothing
 
         image = build("RPI_PICO") / "firmware.uf2"
     board = Pico(image, chip(options.chip), pace=True)
@@ -435,7 +473,7 @@ def main() -> int:
 
 
 main.__doc__ = (
-    "An emulated Raspberry Pi Pico on a pseudo-terminal; lines `reset`, `quit` on stdin."
+    "An emulated Raspberry Pi Pico on a pseudo-terminal; stdin takes `reset`, `quit` and others."
 )
 
 if __name__ == "__main__":

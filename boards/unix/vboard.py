@@ -49,7 +49,8 @@ class VirtualBoard:
     """One board. `port` is the name of its serial port; `chip` the file with the flash content.
 
     chip: made, blank, `size` bytes long, if there is none.
-    app: the board's main.py, or None for a bare REPL.
+    app: the board's main.py; None: the one in the folder of the chip, which is the board's file
+        system, if there is one.
     link: a symbolic link to the port, kept while the board exists.
     micropython: the interpreter; default: the one beside this Python.
     module: False leaves edgeckpt off the board's path (a board without the module).
@@ -87,7 +88,7 @@ class VirtualBoard:
             str(micropython or Path(sys.executable).with_name("micropython")),
             *("-X", f"heapsize={heap}", "-i", str(HERE / "lib" / "vboard_boot.py")),
         ]
-        path = [HERE / "lib", ROOT / "boards" / "models"]
+        path = [HERE / "lib", HERE.parent / "models"]
         self._env = {
             **os.environ,
             "MICROPYPATH": os.pathsep.join(
@@ -148,7 +149,8 @@ class VirtualBoard:
         """Start it, if it is off."""
         with self._lock:
             if self._process is None:
-                self._start(self._app)
+                self._lose()
+                self._start(self._main())
 
     def power_off(self) -> None:
         """Cut its power: nothing gets to finish."""
@@ -164,6 +166,13 @@ class VirtualBoard:
             except OSError:
                 pass
             self._drop()
+            self._lose()
+
+    def _lose(self) -> None:
+        # What a host sent to a board without power reaches nobody, not even the next start.
+        with contextlib.suppress(OSError):
+            while os.read(self._outer, 65536):
+                pass
 
     def power_cycle(self) -> None:
         self.power_off()
@@ -187,6 +196,10 @@ class VirtualBoard:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _main(self) -> str:
+        own = self.chip.resolve().with_name("main.py")
+        return self._app or (str(own) if own.exists() else "")
+
     def _start(self, app: str) -> None:
         inner, slave = os.openpty()
         # Raw and without signals: the boot script sets ISIG when there is a handler for them.
@@ -202,6 +215,9 @@ class VirtualBoard:
         )
         self._inner_name = os.ttyname(slave)
         os.close(slave)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._outer, 65536):
+                pass  # what was on its way to a board without power
         os.set_blocking(inner, False)
         self._inner = inner
         self._to_board.clear()
@@ -236,7 +252,7 @@ class VirtualBoard:
                 return
             self._to_host += b"MPY: soft reboot\r\n"
             # In raw mode a soft reset leads back to the raw REPL, and main.py does not run.
-            self._start("" if raw else self._app)
+            self._start("" if raw else self._main())
             if raw:
                 self._raw = True
                 self._mute = b">>> "

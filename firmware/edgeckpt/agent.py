@@ -37,6 +37,7 @@ class _Refused(Exception):
 
 
 _kept = None  # the transfer of the last agent
+_sessions = 0  # how often `serve()` was called since the board was reset
 
 
 class Agent(Line):
@@ -72,6 +73,8 @@ class Agent(Line):
         self._run = 0
         self._open = True
         self.frames = 0
+        self.session = 0  # the n-th of the REPL; 0: polled by a program
+        self.back = False
 
     # Serving
 
@@ -83,15 +86,17 @@ class Agent(Line):
             self._answer()
         return True
 
-    def serve(self, idle_ms=3000):
-        """Answer until BYE, or until nothing sound has come for `idle_ms`."""
+    def serve(self, idle_ms=6000):
+        """Answer until BYE, or until nothing sound has come for `idle_ms`. Whether the board's
+        program is to run again: as BYE says, or else `back`."""
         self._rx[2] = 0
         self._ok(wire.PROTOCOL, self.frame)
         self._open = True
         while self._open:
             seen = self.frames
             if not self.poll(idle_ms) or seen == self.frames and not self._ready(idle_ms):
-                return
+                break
+        return self.back
 
     def _answer(self):
         self.frames += 1
@@ -130,6 +135,7 @@ class Agent(Line):
             self._tx[3] = 0
             self._send(wire.DATA, 0, 0, 0, self._n)
         elif kind == wire.BYE:
+            self.back = self._rx[3] != 0
             self._ok(0, 0)
             self._open = False
         else:
@@ -185,6 +191,8 @@ class Agent(Line):
                     "read_only": self.read_only,
                     "key": self._key is not None,
                     "leases": len(self._leases()),
+                    "session": self.session,
+                    "back": self.back,
                 }
             )
         )
@@ -268,7 +276,7 @@ class Agent(Line):
             raise _Refused(wire.E_ARGUMENT, "blocks: the lease has %d" % self._of.blocks)
         if self._of.block_size > self.frame:
             raise _Refused(wire.E_ARGUMENT, "frames hold less than a block")
-        self._data = max(self._of.block_size, min(self.frame, _DATA))
+        self._limit()
         if self._last is None or len(self._last) != self._of.block_size:
             self._last = bytearray(self._of.block_size)
         self._known = False  # whether _last holds the block before
@@ -282,6 +290,10 @@ class Agent(Line):
                 raise e
             raise _Refused(wire.E_MEDIUM, "read: block %d: %s" % (self._at, e), self._at)
         self._ok(self._at, 0)
+
+    def _limit(self):
+        # Bytes of a DATA frame: as the host asks; of long ones a line with noise carries few.
+        self._data = max(self._of.block_size, min(self.frame, wire.get4(self._rx, 4) or _DATA))
 
     def _spans(self):
         while self._left > 0:
@@ -531,11 +543,13 @@ def _writer(lease):
     return (lease.ring.magic, lease.ring.version) if lease.ring else (header.MAGIC, header.VERSION)
 
 
-def serve(frame=0, idle_ms=3000, **options):
+def serve(frame=0, idle_ms=6000, back=False, **options):
     """Serve the host on the REPL's own stream. Ctrl-C is data meanwhile, and itself afterwards.
 
     frame: below 512, what the heap has room for is taken, 512 to 8192 bytes.
+    back: run the board's program again (by a soft reset) where the host goes without a word.
     """
+    global _sessions
     from micropython import kbd_intr
 
     if frame < 512:
@@ -545,8 +559,14 @@ def serve(frame=0, idle_ms=3000, **options):
         free = gc.mem_free()
         frame = 8192 if free > 262144 else 4096 if free > 98304 else 2048 if free > 32768 else 512
     agent = Agent(sys.stdin, sys.stdout, frame=frame, **options)
+    _sessions += 1
+    agent.session = _sessions
+    agent.back = bool(back)
     kbd_intr(-1)
     try:
-        agent.serve(idle_ms)
+        back = agent.serve(idle_ms)
     finally:
         kbd_intr(3)
+    if back:
+        print()  # what the board says next begins a line
+        raise SystemExit

@@ -10,7 +10,7 @@ from .errors import CheckpointFailed, LeaseError, RestoreFailed
 from .geometry import Geometry
 from .loops import blank
 from .port import const
-from .scan import read, read_data
+from .scan import WHOLE, read, read_data
 
 _LOOKS = const(8)  # at a block that looks like a header and is not valid
 _FIRM = const(5)  # of them that are alike make it one that does not change
@@ -227,7 +227,8 @@ def conclude(scan):
         # Each of them may be newer, and have been written after such a step.
         scan.reserved += _UNKNOWN + hidden
     scan.reserved += _claimed(claims, limit + scan.reserved)
-    _step_over(scan)
+    if scan.slots > WHOLE:
+        _step_over(scan)
 
 
 def _step_over(scan):

@@ -1,12 +1,16 @@
-"""The byte loops, each from `_fast` (viper) where the port has it, else from `_plain`.
+"""The byte loops, for core and drivers: the fastest that the port has, chosen at the import.
 
-crc, copy, fill, blank; strlen, utf8, varint, zigzag for the codec: see `_plain` for each.
+`loops_thumb`: machine code of ARM; `loops_viper`: by the native emitter; `loops_plain`: bytecode,
+and what each does. Two buffers are compared by `==`, which is machine code everywhere.
 """
 
 try:
-    from ._fast import blank, copy, crc, fill, strlen, utf8, varint, zigzag
-except (ImportError, SyntaxError, ValueError, NameError, AttributeError):
-    # No native emitter, a .mpy of another architecture; on the host a package has the name.
-    from ._plain import blank, copy, crc, fill, strlen, utf8, varint, zigzag
+    try:
+        from .loops_thumb import blank, copy, crc, fill
+    except (SyntaxError, ValueError, ImportError, NameError, AttributeError):
+        # No assembler for this processor, or a .mpy of another; on the host no such decorator.
+        from .loops_viper import blank, copy, crc, fill
+except (SyntaxError, ValueError, ImportError, NameError, AttributeError):
+    from .loops_plain import blank, copy, crc, fill
 
-__all__ = ["blank", "copy", "crc", "fill", "strlen", "utf8", "varint", "zigzag"]
+__all__ = ["blank", "copy", "crc", "fill"]

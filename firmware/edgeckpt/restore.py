@@ -50,7 +50,7 @@ def attach(ring):
         ring.refused = ("odd", 0, "headers that cannot be read, or are corrupt", "sound ones")
 
 
-def restore(lease, schema, into, fallback, plain, capacity, magic, version):
+def restore(lease, schema, into, fallback, plain, migrate, capacity, magic, version):
     """(ring, state, schema text or None, fell_back): see `CheckpointedStageState.restore`."""
     try:
         blocks, found = find(lease, magic, version)
@@ -65,7 +65,7 @@ def restore(lease, schema, into, fallback, plain, capacity, magic, version):
             wanted = blocks_for(capacity, lease.block_size)
             raise RestoreFailed("geometry", 0, "slots of %d layout blocks" % blocks, wanted)
         ring = SlotRing(lease, blocks, magic, version)
-        state, text, fell_back = _newest(ring, fallback, schema, into)
+        state, text, fell_back = _newest(ring, fallback, schema, into, migrate)
     except LeaseError as e:
         raise RestoreFailed("geometry", 0, e.where, e.want, cause=e)
     except CheckpointFailed as e:
@@ -73,7 +73,7 @@ def restore(lease, schema, into, fallback, plain, capacity, magic, version):
     return ring, state, text, fell_back
 
 
-def _newest(ring, fallback, schema, into):
+def _newest(ring, fallback, schema, into, migrate):
     # What was intact and is not when it is read again was left by a cut, and the search may find
     # it so.
     looks = _LOOKS
@@ -87,7 +87,7 @@ def _newest(ring, fallback, schema, into):
             unrestorable(ring)
         looks -= 1
         try:
-            state, text = read_state(ring, ring.found, ring.newest, schema, into)
+            state, text = read_state(ring, ring.found, ring.newest, schema, into, migrate)
         except RestoreFailed as e:
             if e.reason != "data" or not looks:
                 raise
@@ -96,34 +96,50 @@ def _newest(ring, fallback, schema, into):
         return state, text, doubtful or len(newer) > 0
 
 
-def read_state(ring, h, slot, schema, into):
+def read_state(ring, h, slot, schema, into, migrate=False):
     """The state in `slot`, whose header is `h`, and its schema text (None for raw bytes)."""
     text = h.schema.decode() if h.schema_len else None
+    codec = older = None
     if schema is not None:
-        from . import codec
-
-        mine = codec.compile(schema)
-        if int.from_bytes(mine.crc, "little") != h.schema_crc:
-            found = text or "CRC-32 0x%08x" % h.schema_crc
-            raise RestoreFailed("schema", slot, found, mine.text)
-        text = mine.text
+        codec = _compile(schema)
+        if int.from_bytes(codec.crc, "little") != h.schema_crc:
+            older = text
+            if older is None or migrate is False:
+                found = text or "CRC-32 0x%08x" % h.schema_crc
+                raise RestoreFailed("schema", slot, found, codec.text)
+        text = codec.text
     elif text is None and h.schema_crc:
         raise RestoreFailed("schema-missing", slot, "0x%08x" % h.schema_crc)
-    if into is None and (text is None or text == "[u8;%d]" % h.data_len):
-        into = bytearray(h.data_len)
-    raw = None if into is None else as_buffer(into)
-    if raw is not None and (text is None or text == "[u8;%d]" % len(raw)):
-        if len(raw) != h.data_len:
-            raise RestoreFailed("geometry", slot, "%d bytes" % h.data_len, "%d" % len(raw))
-        if not ring.read_data(h, slot, raw):
-            raise RestoreFailed("data", slot, h.sequence, cause=ring.cause)
-        return into, text
-    if text is None:
-        raise RestoreFailed("schema", slot, "none (raw bytes)", "a buffer in into=")
+    if older is None:
+        if into is None and (text is None or text == "[u8;%d]" % h.data_len):
+            into = bytearray(h.data_len)
+        raw = None if into is None else as_buffer(into)
+        if raw is not None and (text is None or text == "[u8;%d]" % len(raw)):
+            if len(raw) != h.data_len:
+                raise RestoreFailed("geometry", slot, "%d bytes" % h.data_len, "%d" % len(raw))
+            if not ring.read_data(h, slot, raw):
+                raise RestoreFailed("data", slot, h.sequence, cause=ring.cause)
+            return into, text
+        if text is None:
+            raise RestoreFailed("schema", slot, "none (raw bytes)", "a buffer in into=")
     data = bytearray(h.data_len)
     if not ring.read_data(h, slot, data):
         raise RestoreFailed("data", slot, h.sequence, cause=ring.cause)
-    return _decode(text, data, slot, into), text
+    if older is None:
+        return _decode(text, data, slot, into), text
+    from .codec.migrate import migrated
+
+    value = _decode(older, data, slot, None)
+    try:
+        return migrated(older, value, codec, into, migrate), text
+    except EdgeError as e:
+        raise RestoreFailed("schema", slot, older, "%s (%s)" % (text, e), cause=e)
+
+
+def _compile(text):
+    from . import codec
+
+    return codec.compile(text)
 
 
 def _decode(text, data, slot, into):

@@ -40,6 +40,7 @@ class SlotRing(Scan):
         Scan.forget(self)
         self._bad = bytearray((self.groups + 7) // 8)
         self.given_up = 0
+        self._hidden = ()
         self.refused = None
         self.pending = -1
         self.number = 0
@@ -54,6 +55,9 @@ class SlotRing(Scan):
         Scan.scan(self)
         for group in self.avoid:
             self._mark(group)
+        if not self.lease.errs:
+            hidden = [f[1] for f in self.findings if f[0] == "read" and f[2]]
+            self._hidden = [slot // self.per_group for slot in hidden]
         self.single = len(self.sound) < 2
         self.number = self.found.sequence if self.found else 0
         # What a session needs no more.
@@ -92,9 +96,14 @@ class SlotRing(Scan):
             self._left[1] = 0
 
     def forgive(self):
-        """Take all marks back: there is no other group left."""
+        """Take the marks back: there is no other group left. But for those of headers that cannot
+        be read and may be newer, where no cut leaves such: to erase one may lose it."""
         fill(self._bad, 0, len(self._bad), 0)
         self.given_up = 0
+        i = 0
+        while i < len(self._hidden):
+            self._mark(self._hidden[i])
+            i += 1
 
     # The next slot
 

@@ -12,11 +12,12 @@ from .geometry import Geometry
 from .loops import blank, copy
 from .port import const
 
-_WHOLE = const(64)  # rings up to this many slots are read whole
+WHOLE = const(64)  # rings up to this many slots are read whole
 _BEHIND = const(16)  # slots side by side that may be lost, and the search still finds the newest
 _NEAR = const(20)  # the numbers of neighbours in time differ by no more, in an undisturbed ring
 _CONFIRMS = const(2)  # more good reads that make a header a commit
 _PATIENCE = const(16)  # and where its data is not what it says
+_LEFT_OUT = const(64)  # numbers that cuts have burnt, on the whole
 _CUTS = const(2)  # newest ones in a row that turn out to be none, and a long ring is read whole
 _READS = const(3)  # of a block, or of data that do not give their CRC-32
 
@@ -141,7 +142,7 @@ class Scan(Geometry):
         """Find the newest intact checkpoint. CheckpointFailed `read` where no header at all can
         be read."""
         self.forget()
-        whole = self.slots <= _WHOLE or not self._search()
+        whole = self.slots <= WHOLE or not self._search()
         if whole:
             self.history()
         order = self._in_order()
@@ -244,11 +245,13 @@ class Scan(Geometry):
 
     def _evidence(self):
         behind = self.behind
-        floor = self._number(0)
-        if not floor:
-            return False
+        begin = 0  # at the first that is sound: the one before may be erased for the next lap
+        while not self._number(begin):
+            begin += 1
+            if begin > behind:
+                return False
         full = self._number(self.groups - 1) > 0
-        end = self._end(floor, behind if full else 0)
+        end = self._end(begin, behind if full else 0)
         if end < 0:
             return False
         newest = self._top(end)
@@ -260,8 +263,8 @@ class Scan(Geometry):
                 number = self._number_in(last)
                 if not number and last not in self.notes:
                     number = self._top(end + i)
-            if number > newest:
-                return False
+            if number > newest or 0 < number < newest - 2 * self.slots - _LEFT_OUT:
+                return False  # the latter was given up long ago: what is behind it may be newer
         first = self._number(end)
         if not self.lease.erases:
             # Neighbours in time, as the order says: else this ring was filled in another order.
@@ -280,9 +283,10 @@ class Scan(Geometry):
             before = number
         return False
 
-    def _end(self, floor, skip):
-        # The last turn of the lap that turn 0 began; -1 where too many on the way are not sound.
-        low = 0
+    def _end(self, low, skip):
+        # The last turn of the lap that turn `low` began; -1 where too many on the way are not
+        # sound.
+        floor = self._number(low)
         high = self.groups
         while high - low > 1:
             turn = middle = (low + high) // 2

@@ -12,14 +12,12 @@ from .commit import Commit
 from .errors import Catch, CheckpointFailed, LeaseError, RestoreFailed, SchemaError
 from .geometry import blocks_for
 from .lease import BlockLease, id_bytes
-from .loops import copy
 from .observe import CheckpointFlushObserver
 from .port import flag_of, turn
 from .restore import as_buffer, attach, read_state, restore
 from .ring import SlotRing
 
 _DEFAULT_SLOT = 4096  # bytes of a slot whose schema sets no bound: one usual erase unit
-_SLACK = 64  # bytes that the encoder may run past the end before it looks
 
 
 class CheckpointedStageState:
@@ -81,7 +79,17 @@ class CheckpointedStageState:
 
     @classmethod
     def resume(
-        cls, state, lease, schema=None, *, into=None, fallback=False, plain=False, **options
+        cls,
+        state,
+        lease,
+        schema=None,
+        *,
+        into=None,
+        fallback=False,
+        plain=False,
+        migrate=None,
+        moved_from=None,
+        **options,
     ):
         """The newest checkpoint of `lease`; where it never had one, a new wrapper of `state`.
 
@@ -90,6 +98,10 @@ class CheckpointedStageState:
         numbers, None), or `into` is given, it is as of `restore`. Errors as of `restore`, options
         as of the constructor: whatever is found but cannot be restored is an error, never a
         fresh start.
+
+        migrate: as of `restore`; fields that are new keep what `state` holds.
+        moved_from: another lease, where the state was kept so far. While `lease` has no
+            checkpoint, the one of `moved_from` is taken; it stays as it is. Its handle ends.
         """
         if into is None and not (state is None or isinstance(state, _FIXED)):
             into = state
@@ -99,17 +111,31 @@ class CheckpointedStageState:
         while True:
             try:
                 return cls.restore(
-                    lease, schema, into=into, fallback=fallback, plain=plain, **options
+                    lease,
+                    schema,
+                    into=into,
+                    fallback=fallback,
+                    plain=plain,
+                    migrate=migrate,
+                    **options,
                 )
             except RestoreFailed as e:
                 # Where a block could not be read (`cause`), that is not known.
-                if not e.torn and (e.cause or e.reason != "none") or found:
+                if not e.torn and (e.cause or e.reason != "none"):
                     raise
-            found = _second_look(lease, **options)
+            # A fresh start only where a second look finds nothing, or nothing that lasts.
+            found = not found and _second_look(lease, **options)
             if not found:
-                self = object.__new__(cls)
-                self._begin(state, lease, schema, **options)
-                return self
+                break
+        if moved_from is not None:
+            there = cls.resume(
+                state, moved_from, schema, into=into, fallback=fallback, migrate=migrate
+            )
+            state = there.state
+            there.into_block_lease().release()
+        self = object.__new__(cls)
+        self._begin(state, lease, schema, **options)
+        return self
 
     @classmethod
     def restore(
@@ -120,6 +146,7 @@ class CheckpointedStageState:
         into=None,
         fallback=False,
         plain=False,
+        migrate=None,
         capacity=None,
         observer=None,
         magic=header.MAGIC,
@@ -127,7 +154,11 @@ class CheckpointedStageState:
     ):
         """The newest checkpoint of `lease`, as a new wrapper that owns the lease.
 
-        schema: expected schema text; default: the one in the header.
+        schema: expected schema text; default: the one in the header. A checkpoint of another is
+            taken over by rule (docs/manual.md, "From one version to the next"): fields that are
+            new keep what `into` holds, fields that are gone are dropped, integers may be wider.
+        migrate: a function that is called with the value of a checkpoint with another schema and
+            with that text, and gives the value to take; False: such a checkpoint is refused.
         into: an object, dict, list or buffer that takes the state; default: new dicts and lists
             (a bytearray for a state without schema).
         fallback: accept an older checkpoint where the newest is corrupt (`fell_back` says so).
@@ -140,7 +171,7 @@ class CheckpointedStageState:
         """
         _check(lease)
         ring, state, text, fell_back = restore(
-            lease, schema, into, fallback, plain, capacity, magic, version
+            lease, schema, into, fallback, plain, migrate, capacity, magic, version
         )
         self = object.__new__(cls)
         self.fell_back = fell_back
@@ -218,7 +249,8 @@ class CheckpointedStageState:
         if self._raw is not None:
             self._pieces, self._tail = _cut(self._raw, ring.lease)
         else:
-            self._sink = _Sink(ring.capacity)
+            n = ring.capacity
+            self._encoded = bytearray(n if self._largest is None else min(self._largest, n))
         given.give(ring.lease)
 
     _raw = None
@@ -363,10 +395,10 @@ class CheckpointedStageState:
             commit.check(len(self._raw))
             done = commit.run(self._pieces, self._tail, len(self._tail))
         else:
-            self._sink.over = 0
-            done = self._codec.encode(self._state, self._sink, 0)
-            commit.check(done + self._sink.over)
-            done = commit.run((), self._sink.buf, done)
+            # Once, into RAM: nothing is erased for a state that does not encode or does not fit.
+            done = self._codec.encode(self._state, self._encoded)
+            commit.check(done)
+            done = commit.run((), self._encoded, done)
         if not done:
             raise commit.failed()
 
@@ -375,30 +407,15 @@ class CheckpointedStageState:
             raise error
         lease = self._ring.lease
         reason = "observer" if self._observing else lease.doing or "state"
+        if reason == "state" and getattr(error, "reason", None) == "too-large":
+            reason = "too-large"
         try:
-            error = CheckpointFailed(reason, lease.at, repr(error), cause=error)
+            got = error.got if reason == "too-large" else repr(error)
+            error = CheckpointFailed(reason, lease.at, got, self._ring.capacity, cause=error)
         except MemoryError:
             error = self._reserve
             error.reason = reason
         raise error
-
-
-class _Sink:
-    """What the encoder writes to: room for one state of `capacity` bytes. `over`: bytes of one
-    that does not fit."""
-
-    def __init__(self, capacity):
-        self.mark = capacity
-        self.buf = bytearray(capacity + _SLACK)
-        self.over = 0
-        self.at = 0  # the encoder's own: a position
-
-    def spill(self, pos):
-        """The first `mark` of `pos` bytes are dropped: the state does not fit."""
-        self.over += self.mark
-        pos -= self.mark
-        copy(self.buf, 0, self.buf, self.mark, pos)
-        return pos
 
 
 _FIXED = (bytes, str, tuple, int, float, bool)  # states that cannot be changed in place

@@ -29,8 +29,8 @@ MAX_PAYLOAD = const(8192)  # no receiver takes more; what a board takes it says 
 
 # Requests, host to board
 HELLO = const(0x01)  # a: protocol version -> TEXT (JSON)
-BYE = const(0x02)  # -> OK, and the agent leaves
-READ = const(0x03)  # aux: lease; payload: first, count, stride (u32) -> DATA, BLANK, SAME, OK
+BYE = const(0x02)  # aux: 1: run the board's program again -> OK, and the agent leaves
+READ = const(0x03)  # aux: lease; a: longest DATA; payload: see READ -> DATA, BLANK, SAME, OK
 DIGEST = const(0x04)  # aux: lease; payload: first, count, group (u32) -> DIGESTS, OK
 BEGIN = const(0x05)  # aux: lease; a: data bytes; b: slot blocks or 0; payload: see BEGIN_FIXED
 WRITE = const(0x06)  # a: offset; payload: data -> OK (a: offset expected next)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any, ClassVar
 from zlib import crc32
 
 from edgeckpt import header as hdr
@@ -25,8 +26,10 @@ from edgeckpt.scan import Scan
 from .errors import HostError
 from .image import Image, from_blocks
 from .link import AgentError, Link, leave
+from .shapes import BlockSize, Count, Health, LeaseId, Magic, Slot
 from .stream import Stream, open_stream
 
+_LEAST = 256  # bytes of a frame of a restore
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
@@ -34,31 +37,33 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 class Lease:
     """One lease of the board, as the agent tells of it (docs/protocol.md, STATUS)."""
 
-    index: int
-    lease_id: str
-    start: int
-    count: int
-    block_size: int
-    blocks: int
-    unit_blocks: int
+    also: ClassVar[tuple[str, ...]] = ("health", "laps")
+
+    index: Count
+    lease_id: LeaseId
+    start: Count
+    count: Count
+    block_size: BlockSize
+    blocks: Count
+    unit_blocks: Count
     erases: bool
     owned: bool
-    slot_blocks: int
+    slot_blocks: Count
     schema: str
-    newest: int
-    sequence: int
-    corrupt: int
-    damaged: int
+    newest: Slot
+    sequence: Count
+    corrupt: Slot
+    damaged: Slot
     torn: bool
     foreign: str | None
-    slots: int = 0
-    per_group: int = 1
-    capacity: int = 0
-    unreadable: int = 0
-    given_up: int = 0  # units that failed, or cannot be read
+    slots: Count = 0
+    per_group: Count = 1
+    capacity: Count = 0
+    unreadable: Count = 0
+    given_up: Count = 0  # units that failed, or cannot be read
     odd: str | None = None
-    magic: str = "CKPT"  # the first four bytes of its headers, latin-1
-    version: int = 1
+    magic: Magic = "CKPT"  # the first four bytes of its headers, latin-1
+    version: Count = 1
 
     @property
     def id(self) -> int:
@@ -70,13 +75,13 @@ class Lease:
         return self.magic.encode("latin-1"), self.version
 
     @property
-    def laps(self) -> int:
+    def laps(self) -> Count:
         """How often the ring has been written round, by its sequence. About as often was each
         unit erased; each restart adds the erase of one unit (docs/format.md)."""
         return self.sequence // self.slots if self.slots else 0
 
     @property
-    def health(self) -> str:
+    def health(self) -> Health:
         """One word for people: ok, empty, corrupt, damaged, foreign, unreadable."""
         if self.corrupt >= 0:
             return "corrupt"
@@ -131,7 +136,7 @@ class _Remote:
         raise OSError(30, "read-only")
 
 
-class _Handle(BlockLease):
+class _Handle(BlockLease):  # type: ignore[misc]
     # Read-only: it needs no place among the live leases.
     def check(self) -> None:
         pass
@@ -147,10 +152,11 @@ class Board:
         self.link = link
         self.name = link.stream.name
         self.restart = restart
-        try:
-            self.hello = json.loads(link.text(wire.HELLO, a=wire.PROTOCOL))
-        except AgentError as e:
-            raise e.as_host_error(self.name) from e
+
+    @property
+    def hello(self) -> dict[str, Any]:
+        """What the agent said of itself."""
+        return self.link.hello
 
     @classmethod
     def open(
@@ -166,6 +172,7 @@ class Board:
         restart: bool | None = None,
         stream: Stream | None = None,
         gap_ms: int | None = None,
+        reset: bool = False,
     ) -> Board:
         """Open `port` and get an agent to answer. HostError `port`, `no-answer`, `no-module`.
 
@@ -175,26 +182,32 @@ class Board:
         key: for agents that want one before they write.
         restart: run the board's program again on close; None: if it ran before.
         stream: an open line to use instead of `port`.
-        gap_ms: silence that ends a frame on both sides; the default suits slow lines.
+        gap_ms: silence that ends a frame for the agent that is started; default: 100.
+        reset: reset the board first, by DTR and RTS.
         """
         stream = stream or open_stream(port, baud, trace)
-        link = Link(stream, timeout, retries)
-        arguments = ""
-        if gap_ms is not None:
-            link.gap = 1.3 * gap_ms / 1000
-            arguments = f"gap_ms={gap_ms}"
+        link = Link(stream, timeout, retries, "" if gap_ms is None else f"gap_ms={gap_ms}")
         try:
-            direct = attach == "direct" or attach == "live" and link.answers(min(timeout, 1.0))
-            if not direct:
-                try:
-                    link.start_agent(arguments)
-                except HostError as e:
-                    if attach != "auto" or e.cause != "no-answer" or not link.answers(2 * timeout):
-                        raise
+            if reset:
+                link.reset_board()
+            if attach == "direct" or attach == "live" and link.answers(min(timeout, 1.0)):
+                link.ask_hello()
+            else:
+                link.start_agent()
+                if attach == "repl" and not link.repl:
+                    raise HostError(
+                        "no-answer",
+                        f"{port}: no REPL answers, but an agent of the board's program does",
+                        "--attach direct talks to it",
+                    )
             board = cls(link, restart=restart)
             if key is not None:
                 board.authorize(key)
             return board
+        except AgentError as e:
+            with suppress(HostError):
+                leave(link, restart)
+            raise e.as_host_error(port) from e
         except BaseException:
             with suppress(HostError):  # what went wrong before is told
                 leave(link, restart)
@@ -203,9 +216,16 @@ class Board:
     def authorize(self, key: bytes) -> None:
         """Prove the key to an agent that wants one before it writes. HostError `refused`."""
         try:
-            reply = self.link.request(wire.AUTH, expect=wire.DATA)[-1]
-            answer = hmac_sha256(key, reply.payload)
-            self.link.request(wire.AUTH, payload=answer, expect=wire.OK, retries=0)
+            for attempt in range(self.link.retries + 1):
+                reply = self.link.request(wire.AUTH, expect=wire.DATA)[-1]
+                answer = hmac_sha256(key, reply.payload)
+                try:
+                    self.link.request(wire.AUTH, payload=answer, expect=wire.OK, retries=0)
+                    return
+                except HostError as e:
+                    # A challenge serves once: what was lost is asked for anew.
+                    if e.cause != "link" or attempt == self.link.retries:
+                        raise
         except AgentError as e:
             raise e.as_host_error(self.name) from e
 
@@ -460,9 +480,9 @@ class Board:
         if len(state) > wire.MAX_A:
             raise HostError("geometry", f"{len(state)} bytes: too much for a slot")
         announce = _announce(state, schema, os.urandom(4), schema_crc)
-        size = lease.block_size
-        step = self.hello["frame"] // size * size or self.hello["frame"]
         link = self.link
+        step = longest = self.hello["frame"]
+        good = 0  # parts that came whole in one attempt, since the last that did not
         try:
             reply = link.request(
                 wire.BEGIN,
@@ -475,13 +495,22 @@ class Board:
             )
             at = resumed = reply[-1].a
             if resumed:
-                # A line that breaks loses a whole frame: small ones from now on.
-                step = max(size, min(step, 1024 // size * size)) if size <= 4096 else step
+                step = min(step, 1024)  # a line that broke before loses less with each frame
             while at < len(state):
                 if progress:
                     progress(at, len(state))
-                part = state[at : min(at + step - at % size % step, len(state))]
+                before = link.repeats
+
+                def part(attempt: int, at: int = at, step: int = step) -> bytes:
+                    # Of long frames a line with noise carries few whole.
+                    return state[at : at + max(_LEAST, step >> attempt)]
+
                 at = link.request(wire.WRITE, a=at, payload=part, expect=wire.OK)[-1].a
+                good = 0 if link.repeats > before else good + 1
+                if not good:
+                    step = max(_LEAST, step >> link.repeats - before)
+                elif good % 16 == 0:
+                    step = min(longest, 2 * step)
             done = link.request(wire.COMMIT, expect=wire.OK, timeout=10 * self.link.timeout)[-1]
         except AgentError as e:
             raise e.as_host_error(self.name) from e

@@ -12,6 +12,7 @@ from zlib import crc32
 
 from edgeckpt import wire
 
+_TEXT = 2048  # bytes that belong to no frame, of which the last are kept
 _ONE_AT_A_TIME = Lock()  # `wire` has one place for the CRC-32 of all heads
 
 
@@ -46,11 +47,17 @@ def _payload_crc(head: bytes | bytearray, payload: bytes) -> bytes:
 
 
 class Parser:
-    """Bytes in, frames out. `dropped` counts bytes that belonged to no sound frame."""
+    """Bytes in, frames out. `text`: what belonged to no sound frame, the end of it: a prompt, a
+    banner, a traceback. Whoever reads it clears it."""
 
     def __init__(self) -> None:
         self._buf = bytearray()
-        self.dropped = 0
+        self.text = bytearray()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a frame has begun that is not complete."""
+        return bool(self._buf)
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take `data`; the frames that are complete now."""
@@ -61,10 +68,10 @@ class Parser:
         while True:
             start = buf.find(wire.MAGIC, at)
             if start < 0:
-                self.dropped += len(buf) - at
+                self._drop(at, len(buf))
                 at = len(buf)
                 break
-            self.dropped += start - at
+            self._drop(at, start)
             at = start
             if len(buf) - at < wire.HEAD:
                 break
@@ -73,8 +80,8 @@ class Parser:
             with _ONE_AT_A_TIME:
                 sound = wire.sound(head)
             if not sound or length > wire.MAX_PAYLOAD:
+                self._drop(at, at + 1)
                 at += 1
-                self.dropped += 1
                 continue
             end = at + wire.HEAD + (length + 4 if length else 0)
             if len(buf) < end:
@@ -82,8 +89,8 @@ class Parser:
             payload = bytes(buf[at + wire.HEAD : at + wire.HEAD + length])
             if length and buf[end - 4 : end] != _payload_crc(head, payload):
                 # The lost bytes may have let this frame run into the next: look inside it.
+                self._drop(at, at + 1)
                 at += 1
-                self.dropped += 1
                 continue
             frames.append(
                 Frame(head[1], head[2], head[3], wire.get4(head, 4), wire.get2(head, 8), payload)
@@ -92,6 +99,21 @@ class Parser:
         del buf[:at]
         return frames
 
+    def _drop(self, start: int, end: int) -> None:
+        if end > start:
+            self.text += self._buf[start:end]
+            del self.text[:-_TEXT]
+
+    def flush(self) -> list[Frame]:
+        """Give up the frame that is not complete; those that lie inside of it."""
+        frames: list[Frame] = []
+        while self._buf:
+            self._drop(0, 1)
+            del self._buf[0]
+            frames += self.feed(b"")
+        return frames
+
     def reset(self) -> None:
-        """Forget what has been kept of an incomplete frame."""
+        """Forget all that has been kept."""
         self._buf.clear()
+        self.text.clear()

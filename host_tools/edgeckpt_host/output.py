@@ -19,6 +19,7 @@ from .terminal import Bar, Lines, Screen, coloured_map, colours, is_terminal, ta
 class Output:
     """Where a command reports. `line()` for people, `json()` for programs.
 
+    port: of the board. exact: states are shown in the exact notation.
     name: of the board, where there are several; what is said of it is kept until `release()`,
     but for what is shown `now()`.
     """
@@ -33,6 +34,9 @@ class Output:
         self.as_json = as_json
         self.quiet = quiet
         self.name = name
+        self.port = ""
+        self.exact = False
+        self.stdout_is_data = False  # then stderr is for people
         self._screen = screen or Screen()
         self._kept: list[tuple[TextIO, Any]] | None = [] if name else None
 
@@ -63,19 +67,23 @@ class Output:
 
     @property
     def _rich(self) -> bool:
-        return self._for_people and is_terminal(sys.stdout)
+        return self._for_people and is_terminal(self._people)
+
+    @property
+    def _people(self) -> TextIO:
+        return sys.stderr if self.stdout_is_data else sys.stdout
 
     # The result
 
     def line(self, text: str = "") -> None:
         """A line of the result, for people."""
         if self._for_people:
-            self._say(sys.stdout, text)
+            self._say(self._people, text)
 
     def now(self, text: str) -> None:
         """A line of the result that does not wait for the end."""
         if self._for_people:
-            self._screen.show(sys.stdout, self._named(text))
+            self._screen.show(self._people, self._named(text))
 
     def table(
         self,
@@ -86,7 +94,7 @@ class Output:
     ) -> None:
         """A table on a terminal; `lines` say the same elsewhere."""
         if self._rich:
-            self._say(sys.stdout, table(title, head, rows))
+            self._say(self._people, table(title, head, rows))
             return
         for text in lines:
             self.line(text)
@@ -94,7 +102,7 @@ class Output:
     def map(self, text: str) -> None:
         """A map of slots; in colours on a terminal."""
         if self._rich:
-            self._say(sys.stdout, coloured_map(text))
+            self._say(self._people, coloured_map(text))
         else:
             self.line(text)
 

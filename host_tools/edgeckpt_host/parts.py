@@ -8,6 +8,7 @@ there; a part of something else is never used.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from zlib import crc32
@@ -18,7 +19,8 @@ from .errors import HostError
 class PartFile:
     """The part file of `path` for the thing `key` names, in blocks of `block_size` bytes.
 
-    `have`: the blocks that are there, a dict; what is stored in it is written at once.
+    `have`: the blocks that are there, a dict; what is stored in it is written at once. Beside
+    stdout, a device or a FIFO nothing is kept.
     """
 
     def __init__(self, path: Path, key: str, block_size: int) -> None:
@@ -27,6 +29,8 @@ class PartFile:
         self._size = block_size
         self.have: dict[int, bytes] = _Kept(self)
         self.resumed = 0
+        if str(path) == "-" or path.exists() and not path.is_file():
+            self.path = Path(os.devnull)
         try:
             self._load()
             self._file = self.path.open("ab")
@@ -36,7 +40,7 @@ class PartFile:
             raise HostError("file", f"{self.path}: cannot be written: {e.strerror or e}") from e
 
     def _load(self) -> None:
-        if not self.path.exists():
+        if not self.path.is_file():
             return
         data = self.path.read_bytes()
         if not data.startswith(self._head):
@@ -61,13 +65,18 @@ class PartFile:
 
     def restart(self) -> None:
         """Forget all blocks."""
-        self._file.truncate(len(self._head))
+        if self.path.is_file():
+            self._file.truncate(len(self._head))
         self.resumed = 0
 
     def done(self) -> None:
         """The whole has been written elsewhere: the part is not needed any more."""
         self._file.close()
-        self.path.unlink(missing_ok=True)
+        self._remove()
+
+    def _remove(self) -> None:
+        if self.path.is_file():
+            self.path.unlink()
 
     def __enter__(self) -> PartFile:
         return self
@@ -80,7 +89,7 @@ class PartFile:
     ) -> None:
         self._file.close()
         if not self.have:
-            self.path.unlink(missing_ok=True)
+            self._remove()
 
 
 class _Kept(dict[int, bytes]):

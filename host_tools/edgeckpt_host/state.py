@@ -17,14 +17,15 @@ from zlib import crc32
 
 from edgeckpt import codec as _codec
 from edgeckpt.codec import Codec
+from edgeckpt.codec.tree import INTS, Node
 from edgeckpt.errors import EdgeError
-from edgeckpt.schema import INTS, Node
 
 from .errors import HostError
 
 if TYPE_CHECKING:
     from .image import Image
 
+_ROOM = 1 << 16  # bytes to begin with, where a schema sets no bound
 _BITS = {"f32": ("<f", 4), "f64": ("<d", 8)}
 
 
@@ -304,30 +305,19 @@ def _enum(t: Node, v: Any, path: str) -> Any:
     return name if item is None else (name, _value(item, payload, f"{path}.{name}"))
 
 
-class _Sink:
-    # What the encoder of the board writes into (docs/design.md, "Sink").
-    mark = 4096
-
-    def __init__(self) -> None:
-        self.buf = bytearray(self.mark + _codec.SLACK)
-        self.out = bytearray()
-        self.at = 0
-
-    def spill(self, pos: int) -> int:
-        self.out += self.buf[: self.mark]
-        self.buf[: pos - self.mark] = self.buf[self.mark : pos]
-        return pos - self.mark
-
-
 def encode(text: str, value: Any) -> bytes:
     """The postcard bytes of JSON `value` in either notation. HostError `schema`."""
     codec = compile_schema(text)
-    sink = _Sink()
-    try:
-        end = codec.encode(from_json(codec.tree, value), sink, 0)
-    except EdgeError as e:
-        raise HostError("schema", f"the JSON does not fit the schema: {e}") from e
-    return bytes(sink.out) + bytes(sink.buf[:end])
+    state = from_json(codec.tree, value)
+    room = codec.max_size or _ROOM
+    while True:
+        buf = bytearray(room)
+        try:
+            return bytes(buf[: codec.encode(state, buf)])
+        except EdgeError as e:
+            if e.reason != "too-large":
+                raise HostError("schema", f"the JSON does not fit the schema: {e}") from e
+            room *= 4
 
 
 def differences(a: Any, b: Any, path: str = "") -> list[tuple[str, Any, Any]]:

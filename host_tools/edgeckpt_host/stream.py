@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Stream(Protocol):
-    """What the link needs of a line."""
+    """What the link needs of a line. It may have `seconds_a_byte`, where that is known."""
 
     name: str
 
@@ -29,6 +29,22 @@ class Stream(Protocol):
     def write(self, data: bytes) -> None: ...
 
     def close(self) -> None: ...
+
+
+def reset(stream: object) -> None:
+    """Reset the board by the control lines of its adapter. HostError `port` without them."""
+    how = getattr(stream, "reset", None)
+    if how is None:
+        raise _no_lines(getattr(stream, "name", "the line"), "it is no serial port")
+    how()
+
+
+def _no_lines(name: str, why: object) -> HostError:
+    return HostError(
+        "port",
+        f"{name}: cannot reset the board by DTR and RTS: {why}",
+        "press the board's reset button instead",
+    )
 
 
 def _gone(name: str, error: object) -> HostError:
@@ -65,6 +81,7 @@ class SerialStream:
                 "another program holds it; close that first" if busy else "is it a serial port?",
             ) from e
         self._error = serial.SerialException
+        self.seconds_a_byte = 10 / baud  # of a USB port less: then a repeat comes later
         self._fd = self._port.fileno() if local and os.name == "posix" else -1
 
     def read(self, timeout: float) -> bytes:
@@ -90,6 +107,17 @@ class SerialStream:
             self._port.write(data)
         except (OSError, self._error) as e:
             raise _gone(self.name, e) from e
+
+    def reset(self) -> None:
+        """As the adapters of ESP32 boards have it: RTS pulls the reset line, DTR chooses the
+        boot loader and stays released."""
+        try:
+            self._port.dtr = False
+            self._port.rts = True
+            time.sleep(0.1)
+            self._port.rts = False
+        except (OSError, self._error) as e:
+            raise _no_lines(self.name, getattr(e, "strerror", None) or e) from e
 
     def close(self) -> None:
         try:
@@ -138,6 +166,7 @@ class TracedStream:
 
     def __init__(self, inner: Stream, file: TextIO) -> None:
         self.name = inner.name
+        self.seconds_a_byte = getattr(inner, "seconds_a_byte", 0.0)
         self._inner = inner
         self._file = file
         self._start = time.monotonic()
@@ -155,6 +184,9 @@ class TracedStream:
         self._note(">", data)
         self._inner.write(data)
 
+    def reset(self) -> None:
+        reset(self._inner)
+
     def close(self) -> None:
         self._inner.close()
         self._file.close()
@@ -169,6 +201,7 @@ class StoppableStream:
 
     def __init__(self, inner: Stream, stop: Event) -> None:
         self.name = inner.name
+        self.seconds_a_byte = getattr(inner, "seconds_a_byte", 0.0)
         self.armed = True
         self._inner = inner
         self._stop = stop
@@ -186,12 +219,17 @@ class StoppableStream:
         self._look()
         self._inner.write(data)
 
+    def reset(self) -> None:
+        reset(self._inner)
+
     def close(self) -> None:
         self._inner.close()
 
 
 def open_stream(url: str, baud: int = 115200, trace: Path | None = None) -> Stream:
     """Open a port by its name or URL. HostError `port`."""
+    if url.startswith("labgrid://"):
+        url = _of_place(url)
     stream: Stream = SocketStream(url) if url.startswith("socket://") else SerialStream(url, baud)
     if trace is not None:
         try:
@@ -201,3 +239,11 @@ def open_stream(url: str, baud: int = 115200, trace: Path | None = None) -> Stre
             raise HostError("file", f"{trace}: cannot be written: {e.strerror}") from e
         stream = TracedStream(stream, file)
     return stream
+
+
+def _of_place(url: str) -> str:
+    try:
+        from .labgrid_driver import place_url
+    except ImportError as e:
+        raise HostError("port", f"{url}: {e}", "pip install 'edgeckpt[lab]' brings labgrid") from e
+    return place_url(url[len("labgrid://") :])

@@ -30,21 +30,6 @@ def device() -> None:
             for name in fields:
                 setattr(self, name, fields[name])
 
-    class Sink:
-        """Blocks of `mark` bytes that go nowhere."""
-
-        def __init__(self, mark):
-            self.mark = mark
-            self.buf = bytearray(mark + codec.SLACK)
-            self.at = 0
-
-        def spill(self, pos):
-            pos -= self.mark
-            move(self.buf, 0, self.buf, self.mark, pos)
-            return pos
-
-    from edgeckpt.loops import copy as move
-
     samples = [
         {"ts": 400_000_000_000_000 + 997 * i, "ch": i % 8, "value": (i * 7919 - 250_000) * 61}
         for i in range(64)
@@ -128,43 +113,28 @@ def device() -> None:
     # What no encoder of objects can do without, in viper too: reading the attributes of the 64
     # samples, and comparing each with the ends of its range.
     line("(samples read and checked, no more)", lambda: checked(objects, -(1 << 29), 1 << 29), 0)
-    for mark in (1024, 256):
-        sink = Sink(mark)
-        wide = Sink(2048)
-        for name, state in (
-            ("objects", objects),
-            ("dicts", record),
-            ("rows as tuples", tuples),
-            ("columns", table),
-        ):
-            c = codec.compile(schema, like=state)
-            assert c._generated is not None
-            size = c.encode(state, wide)
-            line(
-                "%s, blocks of %d" % (name, mark),
-                lambda c=c, s=state, to=sink: c.encode(s, to),
-                size,
-            )
-            assert c._generated is not None
-    c = codec.compile(schema)
-    line("the tree, objects", lambda: c.encode(objects, sink), size, 20)
+    buf = bytearray(2048)
+    for name, state in (
+        ("objects", objects),
+        ("dicts", record),
+        ("rows as tuples", tuples),
+        ("columns", table),
+    ):
+        c = codec.compile(schema, like=state)
+        size = c.encode(state, buf)
+        assert c.compiled
+        line("encode " + name, lambda c=c, s=state: c.encode(s, buf), size)
+    line(
+        "encode by the tree, objects", lambda: codec.compile(schema).encode(objects, buf), size, 20
+    )
 
-    raw = bytearray(16384)
-    target = memoryview(bytearray(16384))
-
-    def plain():
-        target[:] = raw
-
-    took, _ = best(plain, LOOPS)
-    print("16 KiB raw: a buffer copy            %9.2f us" % took)
-    for mark in (16384, 4096, 256):
-        sink = Sink(mark)
-        c = codec.compile("[u8;16384]", like=raw)
-        mine, garbage = best(lambda c=c, to=sink: c.encode(raw, to), LOOPS)
-        print(
-            "16 KiB raw: codec, blocks of %5d   %9.2f us %6d garbage %7.2fx the copy"
-            % (mark, mine, garbage, mine / took)
-        )
+    text = json.dumps(printable)
+    base[0] = line("json.loads", lambda: json.loads(text), len(text))
+    c = codec.compile(schema, like=record)
+    data = bytes(buf[: c.encode(record, buf)])
+    line("decode, new dicts", lambda: c.decode(data, len(data)), size)
+    c = codec.compile(schema, like=table)
+    line("decode into columns", lambda: c.decode(data, len(data), table), size)
 
 
 def main() -> int:

@@ -25,8 +25,8 @@ rows = samples
 state = dict(epoch=0xFFFFFFFF, label="a", gains=[1.0, 2.0, 0.5], samples=rows,
              mode=("Run", 3), key=b"1234")
 expected = encode(codec.compile(TEXT), state)
-for name in ("edgeckpt.schema", "edgeckpt.generate"):
-    sys.modules.pop(name, None)
+for name in ("ready", "schema", "encode", "decode"):
+    sys.modules.pop("edgeckpt.codec." + name, None)
 class Fields:
     def __init__(self, fields):
         for name in fields:
@@ -40,28 +40,24 @@ if FORM != "dict":
     state = Fields(state)
 import compiled
 c = codec.compile(compiled.TEXT, like=state)
-assert c._generated is compiled.encode
+assert c._encode is compiled.encode
 assert encode(c, state) == expected
-assert c._generated is compiled.encode
 assert c.decode(expected, len(expected))["epoch"] == 0xFFFFFFFF
-assert "edgeckpt.schema" not in sys.modules and "edgeckpt.generate" not in sys.modules
+for name in ("ready", "schema", "encode", "decode"):
+    assert "edgeckpt.codec." + name not in sys.modules, name
+assert "edgeckpt.compiler" not in sys.modules
 print("ok")
 """
 
 
-@pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("form", ["attributes", "dict", "columns"])
 @pytest.mark.parametrize("on", ["mpy64", "mpy32"])
-def test_compiled(
-    request: pytest.FixtureRequest, tmp_path: Path, on: str, form: str, native: bool
-) -> None:
+def test_compiled(request: pytest.FixtureRequest, tmp_path: Path, on: str, form: str) -> None:
     write_module(
         TEXT,
         tmp_path / "compiled.py",
         form="dict" if form == "dict" else "attributes",
         columns=form == "columns",
-        word=64 if on == "mpy64" else 32,
-        native=native,
     )
     script = tmp_path / "use.py"
     script.write_text(PROGRAM.format(form=form, text=TEXT))

@@ -21,6 +21,10 @@ def sd(name, old, new, *tests):
     return Mutant(name, SD, old, new, tuple(("sd_basic.py", f"test_{t}") for t in tests))
 
 
+def kinds(name, old, new, *tests):
+    return Mutant(name, SD, old, new, tuple(("sd_kinds.py", f"test_{t}") for t in tests))
+
+
 def port(name, old, new, *tests):
     return Mutant(name, PORTS, old, new, tuple(("port_adapters.py", f"test_{t}") for t in tests))
 
@@ -179,8 +183,8 @@ MUTANTS = (
     ),
     sd(
         "CRC is never switched on",
-        "self.crc = self._try(_CRC_ON_OFF, 1) & ~_IDLE == 0",
-        "self.crc = True",
+        "if self._want_crc and self._ask(_CRC_ON_OFF, 1) & ~_IDLE == 0:",
+        "self.crc = True\n        if False:",
         "the_model_checks_crc_as_the_specification_says",
         "crc_errors_are_retried_and_counted",
         "kinds_and_response_times",
@@ -193,14 +197,14 @@ MUTANTS = (
     ),
     sd(
         "the status after a write is ignored",
-        "        if self.r2:\n",
-        "        if False:\n",
+        "        elif self.r2:\n",
+        "        elif False:\n",
         "status_after_writes",
     ),
     sd(
         "no stop token",
-        """        self._one[0] = _STOP_TRAN
-        self._spi.write(self._one)
+        """        self._head[1] = _STOP_TRAN
+        self._spi.write(self._head)
 """,
         "",
         "kinds_and_response_times",
@@ -219,22 +223,19 @@ MUTANTS = (
     ),
     sd(
         "the initialisation runs at full speed",
-        "self._spi.init(baudrate=_INIT_BAUD, polarity=0, phase=0)",
-        "self._spi.init(baudrate=self._baud, polarity=0, phase=0)",
+        "        self._rate = _INIT_BAUD\n",
+        "",
         "init_is_slow_and_the_rest_fast",
     ),
     sd(
         "the speed is not raised afterwards",
-        """            self._close()
-        self._spi.init(baudrate=self._baud, polarity=0, phase=0)
-""",
-        """            self._close()
-""",
+        "            self._rate = self._baud\n",
+        "",
         "init_is_slow_and_the_rest_fast",
     ),
     sd(
         "no clocks before the first command",
-        '        self._spi.write(b"\\xff" * 16)  # 6.4.1: 74 clocks, chip select high\n',
+        '            self._spi.write(b"\\xff" * 16)  # 6.4.1: 74 clocks, chip select high\n',
         "",
         "kinds_and_response_times",
     ),
@@ -246,7 +247,7 @@ MUTANTS = (
     ),
     sd(
         "a data error token is taken for silence",
-        "            if b != 0xFF:\n                self._no_block(b)\n",
+        "            if b != 0xFF:\n                return self._no_block(b)\n",
         "",
         "unreadable_sector",
     ),
@@ -258,10 +259,46 @@ MUTANTS = (
     ),
     sd(
         "an interrupted operation is not begun anew",
-        "        self.ready = False  # until this operation has come to its end\n",
-        "",
+        "self.ready = self._doubt = False  # until this operation has come to its end",
+        "self._doubt = False",
         "an_interrupted_operation",
         "removal_at_every_byte",
+    ),
+    kinds(
+        "one high byte is the end of busy",
+        "if self._byte() == 0xFF and self._byte() == 0xFF:",
+        "if self._byte() == 0xFF:",
+        "timing_and_kinds",
+    ),
+    kinds(
+        "the other bytes of the OCR are not clocked",
+        "ocr = self._four()",
+        "ocr = bytes((self._next(), 0x80)) if self.r1 else bytes((self._next(), 0))",
+        "timing_and_kinds",
+    ),
+    kinds(
+        "a garbled CMD8 is a card before version 2",
+        "r & ~_IDLE == _ILLEGAL and r == last",
+        "r & ~_IDLE & _ILLEGAL",
+        "what_cmd8_may_answer",
+    ),
+    kinds(
+        "the speed of others stays",
+        """        self._spi.init(baudrate=self._rate, polarity=0, phase=0)
+        self._cs(1)
+""",
+        """        self._cs(1)
+""",
+        "a_shared_bus",
+    ),
+    kinds(
+        "the card is not clocked after it was released",
+        """        self._at = 10
+        self._byte()
+        if self._held""",
+        """        self._at = 10
+        if self._held""",
+        "a_shared_bus",
     ),
     port(
         "+1 is taken for success",

@@ -111,7 +111,7 @@ def matches(told: str, printed: str) -> bool:
 
 
 @pytest.mark.hil
-def test_the_manual_says_what_happens(pico_firmware: Path, tmp_path: Path) -> None:
+def test_the_manual_says_what_happens(edgeckpt_image: Path, tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     ran = cycles = 0
     elsewhere = False

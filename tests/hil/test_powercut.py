@@ -20,7 +20,7 @@ SD_CUTS = 500 if FULL else 100  # of each half
 @pytest.mark.parametrize("half", [0, 1])
 @pytest.mark.parametrize("medium", ["sd", "nor", "flash"])
 def test_every_operation_cut(
-    pico_firmware: Path, medium: str, half: int, record_property: Callable[[str, object], None]
+    edgeckpt_image: Path, medium: str, half: int, record_property: Callable[[str, object], None]
 ) -> None:
     first = 1 + half * HALF[medium]
     last = first + HALF[medium] - 1

@@ -52,10 +52,12 @@ def test_plain_images(edgeckpt: Run, image: Path) -> None:
     assert shown["state"] == expected["state"]
     assert shown["image"]["block_size"] == expected["block_size"]
     assert shown["image"]["integrity"] is False and shown["image"]["kind"] == "plain"
-    verified = edgeckpt("verify", "--json", image, "--schema", IMAGE_SCHEMA).json
+    # Readable is not proved: it has its own exit code.
+    words = ("verify", "--json", image, "--schema", IMAGE_SCHEMA)
+    verified = edgeckpt(*words, code=EXIT["unproved"]).json["error"]["details"]
     assert verified["image"]["integrity"] is False and verified["decoded"] is True
-    for command in ("verify", "info"):
-        assert "no integrity data" in edgeckpt(command, image).out
+    assert "no integrity data" in edgeckpt("verify", image, code=EXIT["unproved"]).err
+    assert "no integrity data" in edgeckpt("info", image).out
 
 
 @pytest.fixture
@@ -469,3 +471,36 @@ def test_mpremote_works_after_us(board: Boards, edgeckpt: Run) -> None:
             timeout=60,
         )
         assert done.stdout.strip() == "5", done
+
+
+def test_what_is_no_regular_file(stage: VirtualBoard, edgeckpt: Run, tmp_path: Path) -> None:
+    """`-` is stdin or stdout; a device, a FIFO, a symlink's target is written, never replaced."""
+    port = ("-p", stage.link, "--leave")
+    command = [sys.executable, "-m", "edgeckpt_host.cli"]
+
+    def piped(*words: object, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*command, *map(str, words)],
+            env=ENV,
+            cwd=tmp_path,
+            input=data,
+            capture_output=True,
+            timeout=60,
+        )
+
+    edgeckpt("pull", *port, "s.img")
+    image = (tmp_path / "s.img").read_bytes()
+    done = piped("pull", *port, "-")
+    assert done.stdout == image and done.stderr.startswith(b"-: sequence"), done
+    assert piped("show", "-", data=image).stdout == piped("show", "s.img").stdout
+    assert b"sequence" in piped("verify", "-", data=image).stdout
+    assert b"is now sequence" in piped("restore", *port, "-", data=image).stdout
+    assert "stdout" in edgeckpt("pull", *port, "-", "--json", code=EXIT["usage"]).out
+    os.mkfifo(tmp_path / "fifo")
+    with open(tmp_path / "fifo", "r+b", buffering=0) as fifo:
+        edgeckpt("pull", *port, "--slot", 0, "fifo")
+        assert fifo.read(4) == b"CKPT"
+    assert (tmp_path / "fifo").is_fifo()
+    edgeckpt("pull", *port, "/dev/null")
+    assert Path("/dev/null").is_char_device()
+    assert {p.name for p in tmp_path.iterdir()} == {"board0", "s.img", "fifo"}

@@ -257,8 +257,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "units given up are never forgiven",
         "ring.py",
-        "        fill(self._bad, 0, len(self._bad), 0)\n        self.given_up = 0\n\n    # The",
-        "        self.given_up = 0\n\n    # The",
+        "        fill(self._bad, 0, len(self._bad), 0)\n        self.given_up = 0\n        i = 0",
+        "        i = 0",
         (ANSWERS, BAD),
     ),
     Mutant(
@@ -278,8 +278,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what is lost right behind the newest is not stepped over",
         "look.py",
-        "    _step_over(scan)\n",
-        "",
+        "        _step_over(scan)\n",
+        "        pass\n",
         (LOST, LOST_FULL),
     ),
     Mutant(

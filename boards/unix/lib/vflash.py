@@ -27,3 +27,14 @@ flash = NorChip(
     grain=_number("VBOARD_GRAIN", 0),
     pause=_pause if _speed else None,
 )
+
+
+def cut(at, seed):
+    """Let the power fail in the `at`-th program or erase from now on (the first is 0; -1: never);
+    `seed` decides what the cells then hold. The chip is dead from there on (`flash.dead`)."""
+    import faults
+
+    dice = faults.Dice(seed)
+    # The first of each read the same each time: the file keeps no others.
+    how = dice.pick(faults.PROGRAM_CUTS[:9]), dice.pick(faults.ERASE_CUTS[:8])
+    flash.faults = None if at < 0 else faults.Cut(flash.ops + 1 + at, *how, dice)

@@ -10,8 +10,8 @@ Sources: section numbers such as 8.2.13 are those of the Winbond W25Q128JV datas
 what vendors do otherwise are from sfdp.py.
 """
 
+from ..loops import copy, fill
 from ..port import const
-from .loops import copy, overlay
 from .sfdp import ALWAYS, LATCH_ENTER, NO_WAY, Chip, hex_id
 
 _EPERM = const(1)
@@ -278,10 +278,9 @@ class SPINor:
         n = self.page_size - at
         if n > len(buf) - done:
             n = len(buf) - done
-        if n == self.page_size:
-            copy(self._page, buf, done)
-        else:
-            overlay(self._page, at, buf, done, n)
+        if n < self.page_size:
+            fill(self._page, 0, self.page_size, 0xFF)
+        copy(self._page, at, buf, done, n)
         return done + n
 
     def _program(self, at, buf):

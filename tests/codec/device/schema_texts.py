@@ -1,7 +1,7 @@
 """Schema texts that are refused, at the same character on every interpreter."""
 
 from edgeckpt import SchemaError
-from edgeckpt.schema import MAX_DEPTH, parse
+from edgeckpt.codec.schema import MAX_DEPTH, parse
 
 DEEP = "Option<" * MAX_DEPTH + "u8" + ">" * MAX_DEPTH
 

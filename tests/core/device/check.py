@@ -1,5 +1,7 @@
 """What the core scripts share: they run on MicroPython and on CPython, without a test runner."""
 
+import sys
+
 
 def raises(kind, reason, call, *args, **options):
     """Call it; it must raise `kind` with `reason`. Returns the error, whose sentence is short."""
@@ -39,10 +41,12 @@ class Failing:
 
 
 def run(names):
-    """Run every function of the dict `names` that starts with test_, in order of their names."""
-    count = 0
-    for name in sorted(names):
-        if name.startswith("test_"):
-            names[name]()
-            count += 1
-    print("ok", count)
+    """Run every function of the dict `names` that starts with test_, in order of their names;
+    with words on the command line, those that start with one of them."""
+    only = sys.argv[1:] or ["test_"]
+    chosen = [n for n in sorted(names) if n.startswith("test_")]
+    chosen = [n for n in chosen if any(n.startswith(o) for o in only)]
+    assert chosen, "no test is called %s" % " or ".join(only)
+    for name in chosen:
+        names[name]()
+    print("ok", len(chosen))

@@ -33,11 +33,12 @@ def test_kinds_and_response_times():
             assert d.sectors == d.ioctl(4, 0) == sectors and d.ioctl(5, 0) == 512
             assert d.kind == ("SDHC" if kind == "sdhc" else "SDSC")
             assert d.crc and d.ioctl(3, 0) == 0 and d.ioctl(6, 0) < 0
-            assert r.bus.baudrate == 20_000_000
             for n, blocks in ((0, 1), (sectors - 1, 1), (1, 2), (sectors - 7, 7), (100, 16)):
                 check(d, n, blocks, n + blocks)
+            assert r.bus.baudrate == 20_000_000
             assert quiet(r), r.chip.refused
-            assert d.retries == d.crc_errors == d.timeouts == 0
+            assert d.retries == (kind == "v1")  # CMD8: asked twice
+            assert d.crc_errors == d.timeouts == 0
 
 
 def test_capacities():
@@ -62,6 +63,8 @@ def test_init_is_slow_and_the_rest_fast():
 
     r.bus.init = spy
     r.start()
+    assert rates == [400_000], rates
+    r.dev.readblocks(0, bytearray(512))
     assert rates == [400_000, 25_000_000], rates
 
 
@@ -82,7 +85,7 @@ def test_no_card():
         r = rig.sd()
         r.chip.absent = level
         text = rig.fails(ENODEV, r.start)
-        assert "CMD0" in text and r.clock.us < 2_000_000, (text, r.clock.us)
+        assert "CMD0" in text and r.clock.us < 3_000_000, (text, r.clock.us)
     # A card that never gets ready
     r = rig.sd(times=(200, 800, 1 << 30))
     assert "ACMD41" in rig.fails(ETIMEDOUT, r.start)
@@ -117,7 +120,7 @@ def test_crc_errors_are_retried_and_counted():
         setattr(r.chip, name, 1)
         for size in (512, 2048):
             text = rig.fails(EIO, call, 7, bytearray(size))
-            assert "block 7" in text and "4 times" in text, text
+            assert "block 7" in text and "R1 00" in text, text
         setattr(r.chip, name, 0)
     check(d, 7, 4, 3)
 
@@ -180,8 +183,8 @@ def test_timeouts():
     r = rig.sd()
     d = r.start()
     for name, call, bound in (
-        ("mute", d.readblocks, 200_000),
-        ("stuck_busy", d.writeblocks, 1_300_000),
+        ("mute", d.readblocks, 1_100_000),
+        ("stuck_busy", d.writeblocks, 2_600_000),
     ):
         for size in (512, 1024):
             check(d, 0, 2, 1)
@@ -201,7 +204,7 @@ def test_timeouts():
             assert d.timeouts == timeouts + 1
             if name == "stuck_busy":
                 start = r.clock.us
-                rig.fails(EIO, call, 0, bytearray(size))  # answers CMD0, and no more
+                rig.fails(ENODEV, call, 0, bytearray(size))
                 assert r.clock.us - start < bound, (name, r.clock.us - start)
                 r.disk.store = store
                 r.chip.stuck_busy = False

@@ -79,10 +79,10 @@ NOR_FAULTS = {
     "protected": ((protect, unprotect), 500, False),
 }
 SD_FAULTS = {
-    "no card, FF": (set_chip("absent", 0xFF, None), 2000, False),
-    "no card, 00": (set_chip("absent", 0x00, None), 2000, False),
-    "card pulled": ((pull, insert), 2000, False),
-    "stuck busy": (set_chip("stuck_busy", True, False), 2000, False),
+    "no card, FF": (set_chip("absent", 0xFF, None), 5000, False),
+    "no card, 00": (set_chip("absent", 0x00, None), 5000, False),
+    "card pulled": ((pull, insert), 5000, False),
+    "stuck busy": (set_chip("stuck_busy", True, False), 5000, False),
     "CRC errors in 1 of 100 read": (set_chip("crc_read_every", 100, 0), 500, True),
     "CRC errors in 1 of 100 written": (set_chip("crc_write_every", 100, 0), 500, True),
     "CRC errors in 1 of 3 read": (set_chip("crc_read_every", 3, 0), 500, True),
@@ -92,7 +92,7 @@ SD_FAULTS = {
     "data rejected": (set_chip("reject_every", 1, 0), 500, False),
     "status error after writes": (set_chip("fail_status_every", 1, 0), 500, False),
     "Ctrl-C": ((interrupt, nothing), 500, False),
-    "no data tokens": (set_chip("mute", True, False), 1000, False),
+    "no data tokens": (set_chip("mute", True, False), 3000, False),
 }
 
 

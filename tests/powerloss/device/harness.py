@@ -3,8 +3,9 @@
 The oracle: after every restart `restore()` gives a state that was passed to a `checkpoint()` and
 is not older than the last one that returned; the checkpoint after that works and is what the
 next restart gives; it takes one erase of one unit (one group of units, for large slots) at most,
-the first one of a lease two; it programs no page twice, and neither asks for nor causes a change outside the lease. Where the
-model damaged a committed slot, a clear error or an older state that was passed is right, too.
+the first one of a lease two; it programs no page twice, and neither asks for nor causes a change
+outside the lease. Where the model damaged a committed slot, a clear error or an older state that
+was passed is right, too.
 
 States are buffers that tell their number and that no mixture of two of them, nor a damaged one,
 can equal.
@@ -154,7 +155,8 @@ class CodecGeometry(Geometry):
     def open_new(self, lease, n):
         stage = CheckpointedStageState(list(self.state(n)), lease, self.schema)
         # Compiled once, as boards with frozen schemas have it: it is the restart that is tried.
-        codec.known[self.schema] = (stage._codec.tree, stage._codec._generated)
+        c = stage._codec
+        codec.known[self.schema] = (c.max_size, (c._encode, c._decode))
         return stage
 
 
