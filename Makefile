@@ -26,10 +26,10 @@ demo: $(STAMP)
 	@$(BIN)/python boards/unix/demo.py
 
 test: $(STAMP) lint
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	@$(BIN)/python -m pytest -n auto --dist worksteal -q
 
 test-full: $(STAMP) lint
-	@EDGECKPT_FULL=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
+	@EDGECKPT_FULL=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 
 bench: $(STAMP)
 	@$(BIN)/python tests/bench/run.py

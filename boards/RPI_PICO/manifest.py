@@ -3,7 +3,7 @@
 freeze("$(PORT_DIR)/modules", "rp2.py")
 freeze("modules", "_boot.py")
 include("$(MPY_DIR)/extmod/asyncio")
-package("edgeckpt", base_path="../../firmware")
+include("../../packages/all/manifest.py", loops="thumb")
 for name in ("onewire", "ds18x20", "dht", "neopixel"):
     try:
         require(name)

@@ -1,4 +1,4 @@
 # What to freeze on top of the stock firmware of this board: in ports/stm32 of a MicroPython tree,
 # make BOARD=WEACT_F411_BLACKPILL FROZEN_MANIFEST=<this file>
 include("$(PORT_DIR)/boards/manifest.py")
-package("edgeckpt", base_path="../../firmware")
+include("../../packages/all/manifest.py", loops="thumb")

@@ -21,10 +21,10 @@ try:
         return crc_hqx(bytes(data), 0)
 
 except ImportError:
-    from edgeckpt.drivers import crc
+    from edgeckpt.drivers import sdcard
 
     def crc16(data):
-        return crc.crc16(data, 0, len(data))
+        return sdcard.crc16(data, 0, len(data))
 
 
 IDLE = 0x01  # R1, 7.3.2.1

@@ -18,6 +18,7 @@ from boards.tools.debian import Unavailable, cache, digest, locked, need, run
 from boards.tools.micropython import JOBS, compiler, identity_of, sources_of, tree
 
 ROOT = BOARDS.parent
+MERGE = ROOT / "host_tools" / "edgeckpt_host" / "merge.py"  # what is frozen goes through it
 KEEP = 8  # images of older keys kept per board
 
 _ARM = {
@@ -45,7 +46,7 @@ def build(name: str, manifest: str = "manifest.py") -> Path:
 
 
 def _frozen(board: Board) -> list[Path]:
-    return [*sorted(board.folder.rglob("*.py")), ROOT / "firmware"]
+    return [*sorted(board.folder.rglob("*.py")), ROOT / "packages", ROOT / "firmware", MERGE]
 
 
 def _build_rp2(board: Board, manifest: Path) -> Path:

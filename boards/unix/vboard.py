@@ -149,6 +149,7 @@ class VirtualBoard:
         """Start it, if it is off."""
         with self._lock:
             if self._process is None:
+                self._lose()
                 self._start(self._main())
 
     def power_off(self) -> None:
@@ -165,6 +166,13 @@ class VirtualBoard:
             except OSError:
                 pass
             self._drop()
+            self._lose()
+
+    def _lose(self) -> None:
+        # What a host sent to a board without power reaches nobody, not even the next start.
+        with contextlib.suppress(OSError):
+            while os.read(self._outer, 65536):
+                pass
 
     def power_cycle(self) -> None:
         self.power_off()
@@ -207,6 +215,9 @@ class VirtualBoard:
         )
         self._inner_name = os.ttyname(slave)
         os.close(slave)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._outer, 65536):
+                pass  # what was on its way to a board without power
         os.set_blocking(inner, False)
         self._inner = inner
         self._to_board.clear()

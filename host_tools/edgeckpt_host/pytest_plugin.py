@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("edgeckpt", "boards with checkpoints (edgeckpt)")
     option = group.addoption
     option("--edgeckpt-port", metavar="PORT", help="serial port or URL of a real board")
+    option("--edgeckpt-place", metavar="NAME", help="a place of a labgrid lab (docs/lab.md)")
     option(
         "--edgeckpt-board",
         metavar="NAME",
@@ -171,11 +172,13 @@ def pico(
 
 @pytest.fixture
 def board(request: pytest.FixtureRequest, edgeckpt_rig: Callable[..., Rig]) -> Rig:
-    """The board that the options choose: at --edgeckpt-port, the emulated Pico of
-    --edgeckpt-board RPI_PICO, else the virtual board. With the module and its lease."""
+    """The board that the options choose: at --edgeckpt-port, of --edgeckpt-place, the emulated
+    Pico of --edgeckpt-board RPI_PICO, else the virtual board. With the module and its lease."""
     option = request.config.getoption
-    port, name = option("edgeckpt_port"), option("edgeckpt_board")
-    if not port:
+    port, place, name = (option(f"edgeckpt_{n}") for n in ("port", "place", "board"))
+    if port and place:
+        _wrong("--edgeckpt-port and --edgeckpt-place: expected one of the two")
+    if not port and not place:
         if name in (None, "unix"):
             return request.getfixturevalue("virtual_board")  # type: ignore[no-any-return]
         if name == "RPI_PICO":
@@ -184,6 +187,10 @@ def board(request: pytest.FixtureRequest, edgeckpt_rig: Callable[..., Rig]) -> R
     lease, write = option("edgeckpt_lease"), option("edgeckpt_allow_erase")
 
     def make(_folder: Path) -> Rig:
+        if place:
+            from .labgrid_driver import place_rig
+
+            return place_rig(place, name or "", lease or "", may_write=write)
         if name is None:
             _wrong("--edgeckpt-port: expected --edgeckpt-board, too")
         return Rig(port, board_file(request.config, name), lease, may_write=write)

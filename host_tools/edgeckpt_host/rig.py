@@ -3,10 +3,11 @@
 A `Rig` is a board at a serial line; `VirtualRig` and `PicoRig` bring theirs with them (MicroPython
 on this machine, an emulated Pico). The pytest plugin hands them out as fixtures (docs/testing.md).
 
-Promises: every wait is bounded; a line is open only while a call lasts, so that other tools can
-use the port between calls; what fails on the board is a `BoardFailed` with the board's own words,
-what a board cannot do an `Unsupported`. A board that was not made here is written to only below
-`may_write`, and then only to the lease of its board.toml and to files that a test names.
+Promises: every wait is bounded; a serial port is open only while a call lasts, so that other tools
+can use it between calls (a line over the network stays: it takes a second to open); what fails on
+the board is a `BoardFailed` with the board's own words, what a board cannot do an `Unsupported`. A
+board that was not made here is written to only below `may_write`, and then only to the lease of
+its board.toml and to files that a test names.
 """
 
 from __future__ import annotations
@@ -180,6 +181,7 @@ class Rig:
         self.lease: Region = board.lease(lease) if lease else board.leases[0]
         self.trace = trace
         self.may_write = may_write
+        self._kept: Stream | None = None  # a line over the network
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.board.name} at {self.port}>"
@@ -209,11 +211,30 @@ class Rig:
             repl.leave()
             return said
         except HostError as e:
+            self.hang_up()
             raise BoardFailed(str(e)) from e
         finally:
+            self._done(stream)
+
+    def _done(self, stream: Stream) -> None:
+        if stream is not self._kept:
             stream.close()
 
+    def hang_up(self) -> None:
+        """Close a line that was kept open."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
     def _open(self) -> Stream:
+        if self._kept is None:
+            stream = self._opened()
+            if "://" not in self.port:
+                return stream
+            self._kept = stream
+        return self._kept
+
+    def _opened(self) -> Stream:
         # A port that has just come back (USB, after a reset) takes a moment.
         end = time.monotonic() + 5.0
         while True:
@@ -249,6 +270,7 @@ class Rig:
 
     def tool(self, name: str, *words: object, timeout: float = 300.0) -> str:
         """Run `edgeckpt` or `mpremote` to its good end; returns what it printed."""
+        self.hang_up()
         module = {"edgeckpt": "edgeckpt_host.cli", "mpremote": "mpremote"}[name]
         done = subprocess.run(
             [sys.executable, "-m", module, *map(str, words)],
@@ -302,6 +324,7 @@ class Rig:
             text = self.make_lease(units=None).replace("del edgeckpt.lease.live[:]\n", "")
             self.put(f"{_OURS}\n{text}", LEASES)
         if first in ("missing", _OURS):
+            self.reset()  # of an earlier test nothing is left in RAM
             self.run("from edgeckpt_leases import lease\nlease.wipe()\n")
         self.reset()
 
@@ -315,6 +338,7 @@ class Rig:
         from . import state as st
         from .board import Board, complete_schema
 
+        self.hang_up()
         with Board.open(self.port, trace=self.trace, restart=False) as board:
             lease = board.lease(lease_id)
             image = board.pull(lease)
@@ -331,6 +355,7 @@ class Rig:
         from .image import write_file
 
         saved = []
+        self.hang_up()
         with Board.open(self.port, restart=False, retries=1) as board:
             for lease in board.leases():
                 if lease.newest >= 0:
@@ -355,7 +380,7 @@ class Rig:
             repl.enter()
             repl._submit(b"import machine, time\ntime.sleep_ms(50)\nmachine.reset()")
         finally:
-            stream.close()
+            self._done(stream)
         time.sleep(2)
 
     def reset(self) -> None:
@@ -369,7 +394,7 @@ class Rig:
             stream.write(b"\x04")
             repl._until(b"reboot", 5.0)
         finally:
-            stream.close()
+            self._done(stream)
 
     def cut_power_during(
         self,
@@ -426,6 +451,7 @@ class Rig:
 
     def close(self) -> None:
         """Give back what was made for it."""
+        self.hang_up()
 
 
 class VirtualRig(Rig):

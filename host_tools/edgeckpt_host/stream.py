@@ -228,6 +228,8 @@ class StoppableStream:
 
 def open_stream(url: str, baud: int = 115200, trace: Path | None = None) -> Stream:
     """Open a port by its name or URL. HostError `port`."""
+    if url.startswith("labgrid://"):
+        url = _of_place(url)
     stream: Stream = SocketStream(url) if url.startswith("socket://") else SerialStream(url, baud)
     if trace is not None:
         try:
@@ -237,3 +239,11 @@ def open_stream(url: str, baud: int = 115200, trace: Path | None = None) -> Stre
             raise HostError("file", f"{trace}: cannot be written: {e.strerror}") from e
         stream = TracedStream(stream, file)
     return stream
+
+
+def _of_place(url: str) -> str:
+    try:
+        from .labgrid_driver import place_url
+    except ImportError as e:
+        raise HostError("port", f"{url}: {e}", "pip install 'edgeckpt[lab]' brings labgrid") from e
+    return place_url(url[len("labgrid://") :])

@@ -1,4 +1,5 @@
-"""`edgeckpt watch`: sequence, slot and health of a lease, look by look, and how its state changes.
+"""`edgeckpt watch`: sequence, slot and health of a lease, look by look, and how its state
+changes; on a terminal each number that changes with a line of its values so far.
 
 Promises: each line or document is shown at once, of several boards each with its port; a state
 that cannot be read or decoded ends nothing, a line or board that is gone does.
@@ -7,13 +8,17 @@ that cannot be read or decoded ends nothing, a line or board that is gone does.
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from . import plot
 from . import state as st
 from .board import complete_schema
 from .commands import lease_document
 from .errors import HostError
+from .terminal import is_terminal
 
 if TYPE_CHECKING:
     from .board import Board, Lease
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 
 _BREATH = 2.0  # seconds after which an agent that was started has to hear of us
 _LONGEST = 48  # hex digits of raw bytes that are shown
+_VALUES = 24  # of a field, in its sparkline
 _GONE = ("link", "no-answer", "port")
 
 
@@ -80,6 +86,8 @@ class _Seen:
         self._shown: tuple[int, int] | None = None  # sequence, slot
         self._plain: Any = None
         self._trouble = ""
+        self._states: deque[dict[str, plot.Number]] = deque(maxlen=_VALUES)
+        self._draws = is_terminal(sys.stdout) and "utf" in (sys.stdout.encoding or "").lower()
 
     def look(self, board: Board, lease: Lease) -> tuple[Any, list[str]]:
         """(the state in the exact notation, lines on it) where it has changed, else (None, [])."""
@@ -99,8 +107,18 @@ class _Seen:
             return None, [] if again else [f"the state cannot be shown: {e}"]
         first = self._shown is None
         lines = [_text(plain, text)] if first else _changes(self._plain, plain, text)
+        if text and self._draws:
+            self._states.append(plot.numbers(plain))
+            lines = lines if first else [self._drawn(line) for line in lines]
         self._shown, self._plain, self._trouble = now, plain, ""
         return exact, lines
+
+    def _drawn(self, line: str) -> str:
+        # A line of a change, and behind it the field's values so far.
+        path = line.partition(": ")[0]
+        values = [numbers.get(path) for numbers in self._states]
+        drawn = plot.sparkline(values) if plot.changes(values) else ""
+        return f"{line}  {drawn}" if drawn else line
 
 
 def _text(plain: Any, schema: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 from edgeckpt_host.rig import PicoRig
 
 from boards.tools import mpy
+from boards.tools.packages import sources
 from tests.tools import sizes
 
 pytestmark = pytest.mark.hil
@@ -52,11 +53,11 @@ def test_edgeckpt_install(bare: PicoRig) -> None:
 
 def test_mip_install_from_a_served_folder(bare: PicoRig, tmp_path: Path) -> None:
     """The board then passes the suite, as a board in the hand does: by its port."""
-    mpy.compile_for("armv6m", tmp_path / "armv6m")
+    mpy.release(sources(), tmp_path, ("armv6m",))
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        where = f"http://127.0.0.1:{server.server_port}/armv6m/package.json"
+        where = f"http://127.0.0.1:{server.server_port}/all-armv6m.json"
         try:
             bare.tool("mpremote", "connect", bare.port, "resume", "mip", "install", where)
         finally:

@@ -28,6 +28,20 @@ COLOURS = """(() => {
 })()"""
 
 
+# Of each plot: the names of its points, as far as they rise from left to right.
+POINTS = """(() => {
+  const seen = {};
+  for (const plot of document.querySelectorAll('.plot')) {
+    const dots = [...plot.querySelectorAll('circle')];
+    const xs = dots.map(d => d.getBoundingClientRect().x);
+    seen[plot.querySelector('b').innerText] =
+      dots.filter((d, i) => !i || xs[i] > xs[i - 1])
+        .map(d => d.querySelector('title').textContent.split(':')[0]);
+  }
+  return seen;
+})()"""
+
+
 def _chromium() -> str:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
@@ -73,7 +87,20 @@ def test_report_in_a_browser(
         assert f"{entry['sequence']}\t{entry['slot']}\t" in text, entry
     assert f"State, sequence {info['sequence']}" in text and '"samples"' in text
     assert f"From sequence {info['sequence'] - 1} to sequence {info['sequence']}" in text
+    first = f"sequence {history[-1]['sequence']}"
+    assert f"Fields, {first} to sequence {info['sequence']}" in text
+    points = browser.value(POINTS)
+    assert points["samples"] == [f"sequence {h['sequence']}" for h in reversed(history)], points
+    assert "gains[0]" in points and "boots" not in points
+    # On a telephone, and in the dark: nothing is wider than the page, and the text can be read.
     assert browser.value("document.documentElement.scrollWidth <= innerWidth")
+    size = {"height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.call("Emulation.setDeviceMetricsOverride", width=400, **size)
+    assert browser.value("document.documentElement.scrollWidth <= 400")
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    browser.call("Emulation.setEmulatedMedia", features=[dark])
+    assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 28)"
     picture = browser.screenshot()
     assert picture[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">I", picture[16:20])[0] == 1000
     (tmp_path / "page.png").write_bytes(picture)

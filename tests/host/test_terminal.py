@@ -98,6 +98,37 @@ def test_tables_and_map(board: Boards, terminal: Callable[..., str], edgeckpt: R
     assert "┃" in table[1] and "sequence" in table[1]
 
 
+# It polls an agent, and makes a checkpoint every tenth of a second.
+COUNTS = """
+import sys, time, micropython, edgeckpt
+from edgeckpt.agent import Agent
+from vflash import flash
+lease = edgeckpt.BlockLease(flash, 8, 16, 0x5EED)
+state = {"n": 0, "name": "pump"}
+stage = edgeckpt.CheckpointedStageState(state, lease, "{n:u32,name:str}")
+stage.checkpoint()
+agent = Agent(sys.stdin, sys.stdout)
+micropython.kbd_intr(-1)
+print("ready")
+last = time.ticks_ms()
+while True:
+    agent.poll(5)
+    if time.ticks_diff(time.ticks_ms(), last) > 100:
+        last = time.ticks_ms()
+        state["n"] += 1
+        stage.checkpoint()
+"""
+
+
+def test_watch_draws_the_numbers_that_change(board: Boards, terminal: Callable[..., str]) -> None:
+    b = board(COUNTS, ready=b"ready")
+    said = terminal("watch", "-p", b.link, "--interval", 0.15, "--count", 10)
+    drawn = re.findall(r"^  n: \d+ -> \d+  ([▁-█]+)\r$", said, re.M)
+    assert len(drawn) >= 3 and [len(d) for d in drawn] == list(range(2, len(drawn) + 2)), said
+    # It only rises.
+    assert all(d[0] == "▁" and d[-1] == "█" and list(d) == sorted(d) for d in drawn), drawn
+
+
 def test_no_terminal(board: Boards, edgeckpt: Run) -> None:
     """Plain lines, nothing about a short transfer, and rich is not so much as imported."""
     b = board(raw_app(65_536, 1, units=72), ready=b"ready")

@@ -90,13 +90,34 @@ def test_the_example_on_the_emulated_pico(example: Path) -> None:
     assert ("2 passed" if FULL else "1 passed") in said, said
 
 
+def _venv(python: str, folder: Path, what: str) -> str:
+    """The Python of a new virtual environment with `what` installed."""
+    subprocess.run([python, "-m", "venv", folder], check=True, timeout=120)
+    made = str(folder / "bin" / "python")
+    subprocess.run([made, "-m", "pip", "install", "-q", what], check=True, timeout=600)
+    return made
+
+
+def _pythons() -> list[str]:
+    """Other Pythons on the path that work; a shim of pyenv is one only where it is switched on."""
+    found = []
+    for minor in range(10, 30):
+        python = shutil.which(f"python3.{minor}")
+        if python and minor != sys.version_info.minor:
+            version = subprocess.run([python, "--version"], capture_output=True, timeout=60)
+            if version.returncode == 0:
+                found.append(python)
+    return found
+
+
 @pytest.mark.skipif(not FULL, reason="minutes of downloads; EDGECKPT_FULL=1")
 def test_the_example_in_an_empty_venv(example: Path, wheel: Path, tmp_path: Path) -> None:
-    """pip install of the wheel, and nothing else: the example on both boards, and the command."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
-    python = str(tmp_path / "venv" / "bin" / "python")
-    install = [python, "-m", "pip", "install", "-q"]
-    subprocess.run([*install, f"edgeckpt[pico] @ {wheel.as_uri()}"], check=True, timeout=600)
+    """pip install of the wheel, and nothing else: the example on both boards, and the command;
+    on the virtual one with every Python from 3.10 on that is on the path."""
+    for other in _pythons():
+        python = _venv(other, tmp_path / Path(other).name, f"edgeckpt[pytest] @ {wheel.as_uri()}")
+        assert "2 passed" in run_pytest(example, python=python), other
+    python = _venv(sys.executable, tmp_path / "venv", f"edgeckpt[pico] @ {wheel.as_uri()}")
     assert "2 passed" in run_pytest(example, python=python)
     image = or_skip("the firmware of the Pico", lambda: build("RPI_PICO")) / "firmware.uf2"
     pico = ["--edgeckpt-board", "RPI_PICO", "--edgeckpt-image", str(image)]

@@ -1,6 +1,7 @@
-"""The byte loops: every implementation that this interpreter loads, against the definition.
+"""The byte loops: those in use, and every implementation that loads, against the definition.
 
 The last line names them; `tests/core/test_device.py` and `tests/hil` know which must be there.
+A board has those in use only, where the module is merged.
 """
 
 import sys
@@ -15,7 +16,7 @@ class Bytewise:
 
 
 def implementations():
-    found = {}
+    found = {"in-use": __import__("edgeckpt.loops").loops}
     for name in ("plain", "viper", "thumb"):
         try:
             package = __import__("edgeckpt.loops_" + name)

@@ -1,4 +1,4 @@
-"""The checksums of SD cards: every implementation that this interpreter loads, against the
+"""The checksums of SD cards: those in use, and every implementation that loads, against the
 definition. The last line names them; it runs on a board as it is (tests/hil)."""
 
 import sys
@@ -17,12 +17,12 @@ def crc16_by_bits(data):
 
 def main():
     found = []
-    for name in ("plain", "viper", "thumb"):
+    for name in ("sdcard", "crc_plain", "crc_viper", "crc_thumb"):
         try:
-            module = __import__("edgeckpt.drivers.crc_" + name)
+            module = __import__("edgeckpt.drivers." + name)
         except (SyntaxError, ValueError, ImportError, AttributeError):
             continue  # none for this processor, or no package of that name on the host
-        crc = getattr(module.drivers, "crc_" + name)
+        crc = getattr(module.drivers, name)
         found.append(name)
         assert crc.crc16(b"123456789", 0, 9) == 0x31C3  # CRC-16/XMODEM's check value
         assert crc.crc16(b"\xff" * 512, 0, 512) == 0x7FA1  # SD Physical Layer 4.5

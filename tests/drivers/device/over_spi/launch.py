@@ -1,9 +1,10 @@
-"""launch.py SCRIPT: run a script of tests/core/device with the `nor_device` beside this file."""
+"""launch.py SCRIPT [TEST...]: run a script of tests/core/device over the `nor_device` here."""
 
 import sys
 
 import edgeckpt
 
 print("edgeckpt", edgeckpt.__version__)
-with open(sys.argv[1]) as f:
-    exec(compile(f.read(), sys.argv[1], "exec"), {"__name__": "__main__"})
+script = sys.argv.pop(1)  # what is left is for the script
+with open(script) as f:
+    exec(compile(f.read(), script, "exec"), {"__name__": "__main__"})

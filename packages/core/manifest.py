@@ -1,0 +1,6 @@
+# Written by: python -m boards.tools.packages
+# loops: thumb (ARM), viper (others) or plain (no native emitter on the port).
+options.defaults(loops="viper")
+merge = __import__("runpy").run_path("../../host_tools/edgeckpt_host/merge.py")
+folder = merge["frozen"]("core", options.loops)
+package("edgeckpt", base_path=folder, opt=3)
