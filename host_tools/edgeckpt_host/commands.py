@@ -535,6 +535,25 @@ def schema_compile(call: Call, text: str, path: Path) -> dict[str, Any]:
     return {"schema": made.text, "module": str(path), "bytes": len(source)}
 
 
+def schema_from_rust(call: Call, path: Path, wanted: str | None = None) -> dict[str, Any]:
+    from .schema_rust import Rust
+
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise HostError("file", f"{path}: cannot be read: {e}") from e
+    return schema(call, Rust(source).schema(wanted))
+
+
+def schema_to_rust(call: Call, text: str, name: str = "State") -> dict[str, Any]:
+    from .schema_rust import to_rust
+
+    made = st.compile_schema(st.schema_argument(text))
+    source = to_rust(made.text, name)
+    call.out.line(source.rstrip())
+    return {"schema": made.text, "rust": source}
+
+
 def wear(call: Call) -> dict[str, Any]:
     from dataclasses import asdict
 

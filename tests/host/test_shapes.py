@@ -76,6 +76,7 @@ def documents_of(
         ("wear", "--size", 64, "--per-day", 1440, "--units", 4),
         ("schema", SCHEMA),
         ("schema", "compile", SCHEMA, "m.py"),
+        ("schema", "to-rust", SCHEMA),
     ]
     made = []
     for words in calls:
