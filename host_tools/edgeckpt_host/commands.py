@@ -43,7 +43,7 @@ def lease_document(lease: Lease) -> dict[str, Any]:
 # Looking
 
 
-def ports() -> r.Ports:
+def list_ports() -> r.Ports:
     """The serial ports that may be boards."""
     from .ports import boards
 
@@ -502,26 +502,26 @@ def compare(
     return r.Compared(lease.lease_id, str(path), len(data) // size, bad, board.link.received)
 
 
-def schema(text: str) -> r.Schema:
+def check_schema(text: str) -> r.Schema:
     """A schema text: its canonical form, its CRC-32, its largest encoding."""
     codec = st.compile_schema(text)
     crc = int.from_bytes(codec.crc, "little")
     return r.Schema(codec.text, f"0x{crc:08x}", codec.max_size)
 
 
-def schema_compile(
+def compile_schema(
     text: str, path: Path | str, *, form: str = "attributes", columns: bool = False
 ) -> r.Compiled:
     """The encoder of a schema as a module for the board."""
-    from .schema_compile import compile_schema
+    from . import schema_compile
 
     made = st.compile_schema(text)
-    source = compile_schema(made.text, form=form, columns=columns)
+    source = schema_compile.compile_schema(made.text, form=form, columns=columns)
     write_file(path, source.encode())
     return r.Compiled(made.text, str(path), len(source))
 
 
-def wear(
+def estimate_wear(
     size: int,
     per_day: float,
     units: int,
@@ -554,7 +554,7 @@ def wear(
         raise HostError("usage", f"wear: {e}") from e
 
 
-def sign(source: Source, key: Path | str, signature: Path | str | None = None) -> r.Signed:
+def sign_image(source: Source, key: Path | str, signature: Path | str | None = None) -> r.Signed:
     """Sign an image with a private Ed25519 key (PEM), into a file beside it."""
     from .sign import write
 
@@ -564,7 +564,7 @@ def sign(source: Source, key: Path | str, signature: Path | str | None = None) -
 # Boards
 
 
-def install(
+def install_module(
     link: Link,
     *,
     source: Path | None = None,
