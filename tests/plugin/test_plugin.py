@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from edgeckpt_host.rig import PicoRig
 
 from boards.tools.firmware import build
 from tests.tools.micropythons import or_skip
@@ -88,6 +89,24 @@ def test_the_example_on_the_emulated_pico(example: Path) -> None:
         options += ["-k", "restart"]
     said = run_pytest(example, *options)
     assert ("2 passed" if FULL else "1 passed") in said, said
+
+
+def test_the_example_on_a_board_at_a_port(example: Path) -> None:
+    """As on a board in the hand: an emulated Pico that the plugin knows only by its port. In the
+    full run it has no module yet, which the fixture then installs."""
+    manifest = "stock.py" if FULL else "manifest.py"
+    made = or_skip("the firmware of the Pico", lambda: build("RPI_PICO", manifest))
+    rig = PicoRig(made / "firmware.uf2")
+    try:
+        options = ["--edgeckpt-port", rig.port, "--edgeckpt-board", "RPI_PICO"]
+        before = rig.run("import os; print(os.listdir())")
+        said = run_pytest(example, *options)
+        assert "2 skipped" in said and "--edgeckpt-allow-erase" in said
+        assert rig.run("import os; print(os.listdir())") == before
+        said = run_pytest(example, *options, "--edgeckpt-allow-erase")
+        assert "1 passed, 1 skipped" in said and "cannot fail at a given operation" in said
+    finally:
+        rig.close()
 
 
 def _venv(python: str, folder: Path, what: str) -> str:
