@@ -217,7 +217,7 @@ def merge(sources: Sources, root: str, unit: set[str], kind: str) -> str:
         for s in part:
             text = ast.unparse(s)
             for name in _bound(s):
-                if texts.setdefault(name, text) != text:
+                if texts.setdefault(name, text) != text and owners[name] != module:
                     raise ValueError(
                         f"{name}: in {owners[name]} and in {module}, one file of {root}"
                     )

@@ -7,11 +7,12 @@ so, each stays within a frame of 11 words, and what does not fit the type or the
 """
 
 import sys
+from array import array
 from struct import calcsize, pack_into, unpack_from
 
 from ..errors import DecodeError
 from ..loops import copy
-from ..port import const
+from ..port import byte_view, const
 
 _ON_BOARD = sys.implementation.name == "micropython"
 MAX_UNITS = const(16384)  # items that take no bytes, in all of one value
@@ -275,6 +276,68 @@ def raw(b, p, v, n):
     room(b, p, n)
     copy(b, p, v, 0, n)
     return p + n
+
+
+class Floats:
+    """Lists and arrays of floats, `code` "f" or "d". An array of the same type is copied as it is:
+    no float is made of its items, which one of single precision might not hold."""
+
+    def __init__(self, code):
+        self.code = code
+        self.width = 4 if code == "f" else 8
+        self._put = f32 if code == "f" else f64
+        self._at = self._n = -1  # where the array was that the view is of, and its length
+        self._view = None
+
+    def put(self, b, p, v):
+        """The items of `v`."""
+        if isinstance(v, array) and self._look(v):
+            return raw(b, p, self._view, len(v) * self.width)
+        i = 0
+        while i < len(v):
+            p = self._put(b, p, v[i])
+            i += 1
+        return p
+
+    def put_at(self, b, p, v, i):
+        """The i-th item of `v`."""
+        if isinstance(v, array) and self._look(v):
+            room(b, p, self.width)
+            copy(b, p, self._view, i * self.width, self.width)
+            return p + self.width
+        return self._put(b, p, v[i])
+
+    def _look(self, v):
+        # Whether `v` is such an array; its bytes are then in _view. An array that has not moved
+        # is looked at once. (The host has doubles, and arrays that do not grow under a view.)
+        if not _ON_BOARD:
+            return False
+        if self._at != address(v) or self._n != len(v):
+            self._at = address(v)
+            self._n = len(v)
+            self._view = byte_view(v) if typecode(v) == self.code else None
+        return self._view is not None
+
+    def into(self, r, v, n):
+        """Read n items into the array `v`; False if it is none of these."""
+        if not isinstance(v, array) or typecode(v) != self.code:
+            return False
+        n *= self.width
+        copy(byte_view(v), 0, r.buf, r.take(n), n)
+        return True
+
+
+if _ON_BOARD:
+    from uctypes import addressof as address
+
+    def typecode(v):
+        """The type code of the array `v`. Allocates."""
+        return str(v[0:0])[7:8]
+
+else:
+
+    def typecode(v):
+        return v.typecode
 
 
 if _ON_BOARD:
