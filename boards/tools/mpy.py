@@ -60,36 +60,6 @@ def _flat(file: str, arch: str, data: bytes) -> str:
     return f"{base}-{hashlib.sha256(data).hexdigest()[:8]}.mpy"
 
 
-<<<<<<< HEAD
-def version() -> str:
-    """The version in firmware/edgeckpt/__init__.py."""
-    text = (FIRMWARE / "edgeckpt" / "__init__.py").read_text()
-    return text.partition('__version__ = "')[2].partition('"')[0]
-
-
-def grouped(sizes: dict[str, int]) -> dict[str, int]:
-    """Bytes of each group of GROUPS. Every file belongs to one, but for the
-    adapters and the chips without SFDP."""
-    known = {name for names in GROUPS.values() for name in names} | {
-        "drivers/adapters",
-        "drivers/chips",
-    }
-    unknown = set(sizes) - known
-    if unknown:
-        raise SystemExit(f"boards/tools/mpy.py: no group for {', '.join(sorted(unknown))}")
-    return {group: sum(sizes.get(n, 0) for n in names) for group, names in GROUPS.items()}
-
-
-def table(out: Path, architectures: tuple[str, ...] = ARCHITECTURES) -> str:
-    """Compile for the architectures; the sizes as the Markdown table of the README."""
-    lines = [
-        f"| bytes of .mpy | {' | '.join(GROUPS)} |",
-        f"| --- | {' | '.join('---:' for _ in GROUPS)} |",
-    ]
-    for arch in architectures:
-        sizes = grouped(compile_for(arch, out / arch))
-        lines.append(f"| {arch} | {' | '.join(str(n) for n in sizes.values())} |")
-=======
 def table(sizes: dict[str, dict[str, dict[str, int]]]) -> str:
     """The sizes as the Markdown table of the README: what a package loads at its import, and in
     all."""
@@ -99,7 +69,6 @@ def table(sizes: dict[str, dict[str, dict[str, int]]]) -> str:
     for arch, parts in sizes.items():
         cells = [_cell(list(parts[name].values())) for name in names]
         lines.append(f"| {arch} | {' | '.join(cells)} |")
->>>>>>> main
     return "\n".join(lines)
 
 
