@@ -215,6 +215,9 @@ class VirtualBoard:
         )
         self._inner_name = os.ttyname(slave)
         os.close(slave)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._outer, 65536):
+                pass  # what was on its way to a board without power
         os.set_blocking(inner, False)
         self._inner = inner
         self._to_board.clear()

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 from zlib import crc32
 
 from edgeckpt import header as hdr
@@ -26,10 +26,10 @@ from edgeckpt.slots import SlotRing
 from .errors import HostError
 from .image import Image, from_blocks
 from .link import AgentError, Link, leave
+from .shapes import BlockSize, Count, Health, LeaseId, Magic, Slot
 from .stream import Stream, open_stream
 
 _LEAST = 256  # bytes of a frame of a restore
-_RESUMED = 1024  # of one that goes on where another was cut
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
@@ -37,30 +37,32 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 class Lease:
     """One lease of the board, as the agent tells of it (docs/protocol.md, STATUS)."""
 
-    index: int
-    lease_id: str
-    start: int
-    count: int
-    block_size: int
-    blocks: int
-    unit_blocks: int
+    also: ClassVar[tuple[str, ...]] = ("health", "laps")
+
+    index: Count
+    lease_id: LeaseId
+    start: Count
+    count: Count
+    block_size: BlockSize
+    blocks: Count
+    unit_blocks: Count
     erases: bool
     owned: bool
-    slot_blocks: int
+    slot_blocks: Count
     schema: str
-    newest: int
-    sequence: int
-    corrupt: int
-    damaged: int
+    newest: Slot
+    sequence: Count
+    corrupt: Slot
+    damaged: Slot
     torn: bool
     foreign: str | None
-    slots: int = 0
-    per_group: int = 1
-    capacity: int = 0
-    unreadable: int = 0
+    slots: Count = 0
+    per_group: Count = 1
+    capacity: Count = 0
+    unreadable: Count = 0
     odd: str | None = None
-    magic: str = "CKPT"  # the first four bytes of its headers, latin-1
-    version: int = 1
+    magic: Magic = "CKPT"  # the first four bytes of its headers, latin-1
+    version: Count = 1
 
     @property
     def id(self) -> int:
@@ -72,13 +74,13 @@ class Lease:
         return self.magic.encode("latin-1"), self.version
 
     @property
-    def laps(self) -> int:
+    def laps(self) -> Count:
         """How often the ring has been written round, by its sequence. About as often was each
         unit erased; each restart adds the erase of one unit (docs/format.md)."""
         return self.sequence // self.slots if self.slots else 0
 
     @property
-    def health(self) -> str:
+    def health(self) -> Health:
         """One word for people: ok, empty, corrupt, damaged, foreign, unreadable."""
         if self.corrupt >= 0:
             return "corrupt"
@@ -486,8 +488,8 @@ class Board:
                 timeout=10 * self.link.timeout,
             )
             at = resumed = reply[-1].a
-            if resumed:  # a line that breaks loses a whole frame: small ones, until it proves good
-                step = min(step, _RESUMED)
+            if resumed:
+                step = min(step, 1024)  # a line that broke before loses less with each frame
             while at < len(state):
                 if progress:
                     progress(at, len(state))

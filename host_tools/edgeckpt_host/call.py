@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,13 +17,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from .errors import EXIT, HostError
+from .shapes import Result, to_json
 
 if TYPE_CHECKING:
     from threading import Event
 
-    from .board import Board, Lease
+    from .board import Board
     from .image import Image
+    from .link import Link
     from .output import Output
+    from .results import Compared, Differences
     from .stream import StoppableStream
 
 Document = dict[str, Any]
@@ -65,7 +69,7 @@ class Call:
             return list(dict.fromkeys(given))
         from .ports import boards
 
-        found = [b["port"] for b in boards()]
+        found = [b.port for b in boards()]
         if not found:
             raise HostError(
                 "port", "no board found", "give its port with --port, or $EDGECKPT_PORT"
@@ -87,6 +91,7 @@ class Call:
                 call.out = self.out.of(port)
                 name = name if short.count(name) == 1 else port.strip("/")
                 call._suffix = "-" + re.sub(r"[^\w.]+", "_", name)
+            call.out.port = port
             calls.append(call)
         return calls
 
@@ -106,7 +111,7 @@ class Call:
 
     # The work
 
-    def run(self, work: Callable[[], Document]) -> None:
+    def run(self, work: Callable[[], Result]) -> None:
         """One result: print it, or its error, and exit."""
         try:
             document = self._good(work())
@@ -114,14 +119,14 @@ class Call:
             self._fail(e)
         self._print(document)
 
-    def each_port(self, work: Callable[[Call], Document]) -> None:
+    def each_port(self, work: Callable[[Call], Result]) -> None:
         """The same for all ports that the options name, at once; one summary for several."""
         from .workers import at_once
 
         documents: list[Document] = []
         causes: set[str] = set()
 
-        def done(i: int, result: Document | HostError) -> None:
+        def done(i: int, result: Result | HostError) -> None:
             call = calls[i]
             if isinstance(result, HostError):
                 causes.add(result.cause)
@@ -133,7 +138,7 @@ class Call:
             if len(calls) > 1:
                 call.out.release()
 
-        def job(call: Call) -> Callable[[], Document]:
+        def job(call: Call) -> Callable[[], Result]:
             return lambda: work(call)
 
         try:
@@ -150,11 +155,11 @@ class Call:
             self._sum_up(documents)
         sys.exit(EXIT[causes.pop() if len(causes) == 1 else "partial"])
 
-    def each_board(self, work: Callable[[Call, Board], Document]) -> None:
+    def each_board(self, work: Callable[[Call, Board], Result]) -> None:
         """The same, with the agent of the board answering."""
         from .link import AgentError
 
-        def on_board(call: Call) -> Document:
+        def on_board(call: Call) -> Result:
             stream = call.stream()
             with call.open(stream) as board:
                 try:
@@ -166,8 +171,29 @@ class Call:
 
         self.each_port(on_board)
 
-    def _good(self, document: Document) -> Document:
-        return {"ok": True, **self._head(), **document}
+    def differs(self, result: Compared | Differences) -> Result:
+        """The result of a comparison, or the HostError `differs` with all of it in `details`."""
+        from .commands import runs
+        from .present import tell
+        from .results import Compared
+
+        if isinstance(result, Compared):
+            parts = (f"{a}" if n == 1 else f"{a}..{a + n - 1}" for a, n in runs(result.differing))
+            many = len(result.differing)
+            what = f"{self.port} differs from {result.file} in {many} blocks: {', '.join(parts)}"
+        else:
+            many = len(result.differences)
+            what = f"{many} fields differ"
+        if not many:
+            return result
+        tell(result, self.out)
+        raise HostError("differs", what, **to_json(result))
+
+    def _good(self, result: Result) -> Document:
+        from .present import tell
+
+        tell(result, self.out)
+        return {"ok": True, **self._head(), **to_json(result)}
 
     def _bad(self, error: HostError) -> Document:
         from .output import error_value
@@ -229,16 +255,38 @@ class Call:
             reset=o["reset"],
         )
 
-    def board_image(self, board: Board) -> tuple[Lease, Image]:
+    def board_image(self, board: Board) -> Image:
         """The checkpoint that the options choose on the board, its schema text completed."""
-        from .board import complete_schema
+        from .commands import pulled_image
 
         o = self.options
-        lease = board.lease(o["lease_id"])
         with self.out.progress("pull") as progress:
-            image = board.pull(lease, o.get("slot"), fallback=o["fallback"], progress=progress)
-        complete_schema(image, lease)
-        return lease, image
+            return pulled_image(
+                board,
+                lease_id=o["lease_id"],
+                slot=o.get("slot"),
+                fallback=o["fallback"],
+                progress=progress,
+            )
+
+    def at_repl(self, work: Callable[[Link], Result]) -> Result:
+        """Work in the board's REPL, without an agent; its program runs again if it ran."""
+        from .link import Link, leave
+
+        o = self.options
+        stream = self.stream()
+        link = Link(stream, o["timeout"], o["retries"])
+        try:
+            if o["reset"]:
+                link.reset_board()
+            result = work(link)
+        except BaseException:
+            with suppress(HostError):  # what went wrong before is told
+                leave(link, o["restart"])
+            raise
+        stream.armed = False
+        leave(link, o["restart"])
+        return result
 
     # Files and arguments
 

@@ -9,18 +9,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from . import __version__
 from .call import Call
 from .errors import EXIT, HostError
+from .shapes import Result
+
+if TYPE_CHECKING:
+    from .board import Board
+    from .image import Image
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Number(click.ParamType):
+class _Number(click.ParamType):  # type: ignore[type-arg]
     name = "number"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
@@ -112,6 +117,8 @@ _image = _many(
     ),
 )
 _schema = click.option("--schema", help="Schema text, or a file that holds it.")
+_key = click.option("--key", type=FILE, help="Public key (PEM) by which FILE has to be signed.")
+_signature = click.option("--signature", type=FILE, help="Its signature. Default: FILE.sig.")
 _fallback = click.option(
     "--fallback", is_flag=True, help="Take an older checkpoint where the newest is corrupt."
 )
@@ -122,13 +129,17 @@ class _Group(click.Group):
         return list(self.commands)  # in the order people need them
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: " + ", ".join(f"{code} {cause}" for cause, code in EXIT.items()) + ".",
+)
 @click.version_option(__version__, prog_name="edgeckpt", message="%(prog)s %(version)s")
 def cli() -> None:
     """Durable checkpoints of MicroPython boards: read, verify and restore them over serial.
 
     An image file is one checkpoint (edgeckpt pull), a plain image of another writer, or the raw
-    content of a lease or chip. Exit codes: docs/cli.md.
+    content of a lease or chip; - is stdin or stdout.
     """
 
 
@@ -136,21 +147,9 @@ def cli() -> None:
 @_output
 def ports(**options: Any) -> None:
     """List the serial ports that may be boards."""
-    call = Call(options)
+    from . import commands
 
-    def work() -> dict[str, Any]:
-        from .ports import boards
-
-        found = boards()
-        rows = [(b["port"], b["id"], b["description"]) for b in found]
-        if rows:
-            lines = (f"{a:<20} {b:<10} {c}" for a, b, c in rows)
-            call.out.table(("port", "id", "description"), rows, lines)
-        else:
-            call.out.note("no serial port that may be a board")
-        return {"ports": found}
-
-    call.run(work)
+    Call(options).run(commands.ports)
 
 
 @cli.command(short_help="Leases, slots, newest sequence, schema, health, wear.")
@@ -164,10 +163,11 @@ def info(file: Path | None, **options: Any) -> None:
     from . import commands
 
     call = Call(options)
+    lease_id = options["lease_id"]
     if file is not None:
-        call.run(lambda: commands.info_file(call, file))
+        call.run(lambda: commands.info_file(file, lease_id=lease_id, **call.image_options()))
     else:
-        call.each_board(commands.info_board)
+        call.each_board(lambda c, board: commands.info(board, lease_id=lease_id))
 
 
 @cli.command()
@@ -178,8 +178,7 @@ def log(**options: Any) -> None:
     """All checkpoints that are still in the lease, newest first."""
     from . import commands
 
-    call = Call(options)
-    call.each_board(commands.log)
+    Call(options).each_board(lambda c, board: commands.log(board, lease_id=options["lease_id"]))
 
 
 @cli.command(short_help="Read a checkpoint, or the whole lease, into a file.")
@@ -195,34 +194,65 @@ def pull(file: Path, **options: Any) -> None:
     """Read a checkpoint from the board into FILE; goes on where an interrupted pull stopped."""
     from . import commands
 
-    call = Call(options)
-    call.each_board(lambda c, board: commands.pull(c, board, file))
+    o = options
+    where = {"lease_id": o["lease_id"]}
+
+    def work(call: Call, board: Board) -> Result:
+        path = call.file(file)
+        with call.out.progress("pull") as bar:
+            if o["raw"]:
+                return commands.pull_lease(
+                    board, path, against=o["against"], progress=bar, **where
+                )
+            return commands.pull(
+                board, path, slot=o["slot"], fallback=o["fallback"], progress=bar, **where
+            )
+
+    Call(options).each_board(work)
 
 
 @cli.command(short_help="Check a file, or all checkpoints of a board.")
 @click.argument("file", type=FILE, required=False)
 @click.option("--against", type=FILE, help="Compare the board with this file, by digests only.")
 @click.option("--slot", type=NUMBER, help="Only this slot.")
+@_key
+@_signature
 @_schema
 @_line
 @_lease
 @_image
 @_output
 def verify(file: Path | None, against: Path | None, **options: Any) -> None:
-    """Check FILE, or all checkpoints of a board: headers, data, schema.
+    """Check FILE, or all checkpoints of a board: headers, data, schema, signature.
 
     On a board it is the board that computes, only CRC-32s travel. With --against the blocks that
-    differ are named.
+    differ are named. A plain image has no integrity data: exit 19, though it may be read.
     """
     from . import commands
 
     call = Call(options)
+    o = options
+
+    def of_file() -> Result:
+        assert file is not None
+        image = call.load(file, o["lease_id"])
+        return commands.verify_file(
+            image, schema=call.schema(), key=o["key"], signature=o["signature"]
+        )
+
+    def of_board(c: Call, board: Board) -> Result:
+        if against is None:
+            return commands.verify(board, lease_id=o["lease_id"], slot=o["slot"])
+        return c.differs(
+            commands.compare(
+                board, against, lease_id=o["lease_id"], slot=o["slot"], **c.image_options()
+            )
+        )
+
     if file is not None and against is None:
-        call.run(lambda: commands.verify_file(call, file))
-    elif against is not None:
-        call.each_board(lambda c, board: commands.verify_against(c, board, against))
+        call.run(of_file)
     else:
-        call.each_board(commands.verify_board)
+        call.each_board(of_board)
 
 
 @cli.command()
@@ -232,13 +262,16 @@ def verify(file: Path | None, against: Path | None, **options: Any) -> None:
 @click.option("--any-lease", is_flag=True, help="Though the image is of another lease.")
 @click.option("--any-schema", is_flag=True, help="Though the board's state has another schema.")
 @click.option("--plain", is_flag=True, help="Though it is a plain image without integrity data.")
+@click.option("--allow-older", is_flag=True, help="With --key: though it is an older state.")
+@_key
+@_signature
 @_schema
 @_fallback
 @_line
 @_lease
 @_image
 @_output
-def restore(file: Path, **options: Any) -> None:
+def restore(file: Path, dry_run: bool, **options: Any) -> None:
     """Make FILE the newest checkpoint of the board.
 
     The board writes it as a new checkpoint through its own commit path and verifies it before it
@@ -247,7 +280,29 @@ def restore(file: Path, **options: Any) -> None:
     from . import commands
 
     call = Call(options)
-    call.each_board(lambda c, board: commands.restore(c, board, file))
+    names = ("lease_id", "any_lease", "any_schema", "plain")
+    chosen = {name: options[name] for name in names}
+    loaded: list[Image] = []
+
+    def work(c: Call, board: Board) -> Result:
+        # --lease is the board's; whether it is the image's is looked at there. Stdin comes once.
+        image = loaded[0] if loaded else c.load(file, None)
+        loaded[:] = [image]
+        if dry_run:
+            return commands.plan(board, image, schema=c.schema(), **chosen)
+        with c.out.progress("restore") as bar:
+            return commands.restore(
+                board,
+                image,
+                schema=c.schema(),
+                key=options["key"],
+                signature=options["signature"],
+                allow_older=options["allow_older"],
+                progress=bar,
+                **chosen,
+            )
+
+    call.each_board(work)
 
 
 @cli.command()
@@ -265,10 +320,16 @@ def show(file: Path | None, **options: Any) -> None:
     from . import commands
 
     call = Call(options)
+    call.out.exact = options["exact"]
+
+    def work(c: Call, board: Board) -> Result:
+        c.out.exact = options["exact"]
+        return commands.show(c.board_image(board), schema=c.schema())
+
     if file is not None:
-        call.run(lambda: commands.show(call, call.load(file, call.options["lease_id"])))
+        call.run(lambda: commands.show(call.load(file, options["lease_id"]), schema=call.schema()))
     else:
-        call.each_board(lambda c, board: commands.show(c, c.board_image(board)[1]))
+        call.each_board(work)
 
 
 @cli.command(short_help="Two states, field by field: of files, or of a board.")
@@ -286,12 +347,14 @@ def diff(old: Path, new: Path | None, **options: Any) -> None:
 
     call = Call(options)
     lease_id = options["lease_id"]
+
+    def work(c: Call, image: Image) -> Result:
+        return c.differs(commands.diff(c.load(old, lease_id), image, schema=c.schema()))
+
     if new is not None:
-        call.run(lambda: commands.diff(call, call.load(old, lease_id), call.load(new, lease_id)))
+        call.run(lambda: work(call, call.load(new, lease_id)))
     else:
-        call.each_board(
-            lambda c, board: commands.diff(c, c.load(old, lease_id), c.board_image(board)[1])
-        )
+        call.each_board(lambda c, board: work(c, c.board_image(board)))
 
 
 @cli.command(short_help="An image from JSON, for provisioning.")
@@ -304,12 +367,32 @@ def diff(old: Path, new: Path | None, **options: Any) -> None:
 @click.option("--slot-blocks", type=NUMBER, help="Layout blocks of a slot. Default: as needed.")
 @click.option("--lease-blocks", type=NUMBER, help="Layout blocks of the lease.")
 @_output
-def make(json_file: Path, file: Path, **options: Any) -> None:
+def make(json_file: Path, file: Path, schema: str, **options: Any) -> None:
     """An image from JSON (exact or plain notation), for provisioning."""
+    from . import commands
+    from .state import schema_argument
+
+    call = Call(options)
+    names = ("lease_id", "block_size", "sequence", "slot_blocks", "lease_blocks")
+    chosen = {name: options[name] for name in names}
+    call.run(lambda: commands.make(json_file, call.file(file), schema_argument(schema), **chosen))
+
+
+@cli.command(short_help="Sign an image with an Ed25519 key.")
+@click.argument("file", type=FILE)
+@click.option("--key", type=FILE, required=True, help="Private key, PEM.")
+@_signature
+@_image
+@_output
+def sign(file: Path, key: Path, signature: Path | None, **options: Any) -> None:
+    """Sign FILE, a checkpoint, with its lease id and sequence, into FILE.sig.
+
+    Keys are PEM: openssl genpkey -algorithm ed25519; openssl pkey -pubout.
+    """
     from . import commands
 
     call = Call(options)
-    call.run(lambda: commands.make(call, json_file, file))
+    call.run(lambda: commands.sign(call.load(file, None), key, signature))
 
 
 @cli.command(short_help="Sequence, health and state of a lease, live.")
@@ -329,7 +412,9 @@ def watch(**options: Any) -> None:
 
     if options["attach"] == "auto":
         options["attach"] = "live"
-    Call(options, lines=True).each_board(work)
+    from .results import Watched
+
+    Call(options, lines=True).each_board(lambda c, board: Watched(**work(c, board)))
 
 
 @cli.command(short_help="Copy the module to the board, as .mpy.")
@@ -338,11 +423,23 @@ def watch(**options: Any) -> None:
 @click.option("--no-compile", is_flag=True, help="Copy .py files instead of .mpy.")
 @_line
 @_output
-def install(**options: Any) -> None:
+def install(
+    source: Path | None, package: tuple[str, ...], no_compile: bool, **options: Any
+) -> None:
     """Copy the module to the board, as .mpy for its architecture and version."""
-    from .install import install as work
+    from . import commands
 
-    Call(options).each_port(work)
+    Call(options).each_port(
+        lambda c: c.at_repl(
+            lambda link: commands.install(
+                link,
+                source=source,
+                packages=package or ("all",),
+                no_compile=no_compile,
+                told=c.out.line,
+            )
+        )
+    )
 
 
 @cli.command()
@@ -350,12 +447,13 @@ def install(**options: Any) -> None:
 @_line
 @_lease
 @_output
-def bench(**options: Any) -> None:
+def bench(size: int, **options: Any) -> None:
     """Speed of the line and of the board, reading only."""
     from . import commands
 
-    call = Call(options)
-    call.each_board(commands.bench)
+    Call(options).each_board(
+        lambda c, board: commands.bench(board, lease_id=options["lease_id"], size=size)
+    )
 
 
 @cli.command(short_help="Write test checkpoints to a lease and read them back.")
@@ -363,15 +461,19 @@ def bench(**options: Any) -> None:
 @_line
 @click.option("--lease", "lease_id", type=NUMBER, required=True, help="The lease to write to.")
 @_output
-def selftest(**options: Any) -> None:
+def selftest(rounds: int, lease_id: int, **options: Any) -> None:
     """Write test checkpoints to the lease given for it, and read them back.
 
     The lease's last checkpoint before the test becomes its newest again at the end.
     """
     from . import commands
+    from .present import round_line
 
-    call = Call(options)
-    call.each_board(commands.selftest)
+    Call(options).each_board(
+        lambda c, board: commands.selftest(
+            board, lease_id, rounds=rounds, told=lambda one: c.out.line(round_line(one))
+        )
+    )
 
 
 @cli.command(short_help="One HTML page of a board or a dump.")
@@ -384,13 +486,14 @@ def selftest(**options: Any) -> None:
 @_output
 def report(source: Path | None, output: Path, **options: Any) -> None:
     """One self-contained HTML page of a board or of a dump: map, history, states, differences."""
-    from . import commands
+    from .report import of_board, of_file
+    from .results import Reported
 
     call = Call(options)
     if source is not None:
-        call.run(lambda: commands.report_file(call, source, output))
+        call.run(lambda: Reported(**of_file(call, source, call.file(output))))
     else:
-        call.each_board(lambda c, board: commands.report_board(c, board, output))
+        call.each_board(lambda c, board: Reported(**of_board(c, board, c.file(output))))
 
 
 @cli.command()
@@ -403,12 +506,13 @@ def report(source: Path | None, output: Path, **options: Any) -> None:
 @click.option("--block-size", type=NUMBER, default=256, show_default=True)
 @click.option("--endurance", type=NUMBER, default=100_000, show_default=True, help="Erase cycles.")
 @_output
-def wear(**options: Any) -> None:
+def wear(size: int, per_day: float, units: int, **options: Any) -> None:
     """How long a lease lasts, before any board is there."""
     from . import commands
 
-    call = Call(options)
-    call.run(lambda: commands.wear(call))
+    names = ("capacity", "restarts_per_day", "erase_unit", "block_size", "endurance")
+    chosen = {name: options[name] for name in names}
+    Call(options).run(lambda: commands.wear(size, per_day, units, **chosen))
 
 
 @cli.command(short_help="Check a schema text, or compile it for the board.")
@@ -429,12 +533,23 @@ def schema(words: tuple[str, ...], **options: Any) -> None:
     it before the stage is made.
     """
     from . import commands
+    from .state import schema_argument
 
     call = Call(options)
+    o = options
+
+    def compiled() -> Result:
+        return commands.schema_compile(
+            schema_argument(words[1]),
+            call.file(Path(words[2])),
+            form=o["form"],
+            columns=o["columns"],
+        )
+
     if len(words) == 3 and words[0] == "compile":
-        call.run(lambda: commands.schema_compile(call, words[1], Path(words[2])))
+        call.run(compiled)
     elif len(words) == 1:
-        call.run(lambda: commands.schema(call, words[0]))
+        call.run(lambda: commands.schema(schema_argument(words[0])))
     else:
         raise click.UsageError("expected: schema TEXT, or schema compile TEXT MODULE.py")
 

@@ -1,280 +1,223 @@
-"""What the commands do, over the API (board, image, state). Each returns its --json document."""
+"""What the commands do: one typed function each, for programs and for the command line.
+
+Promises: what comes back is what was found (results.py), nothing is printed; what goes wrong is a
+`HostError`. A file is a path, `-` for stdin or stdout, or an `Image` that is loaded already.
+"""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from edgeckpt import header as hdr
 
+from . import results as r
 from . import state as st
+from .board import Board, Lease, Progress, complete_schema
 from .errors import HostError
-from .image import Dump, Image, build, dump_headers, parse, read_file, write_file
+from .image import Dump, Image, build, dump_headers, load, parse, read_file, write_file
 from .parts import PartFile
-from .terminal import size_text
+from .shapes import to_json
 
 if TYPE_CHECKING:
-    from .board import Board, Lease
-    from .call import Call
+    from .link import Link
+
+Source = Image | Path | str
+
+
+def _loaded(source: Source) -> Image:
+    return source if isinstance(source, Image) else load(source)
+
+
+def lease_document(lease: Lease) -> dict[str, Any]:
+    """A lease as --json has it."""
+    document: dict[str, Any] = to_json(lease)
+    return document
 
 
 # Looking
 
 
-def info_file(call: Call, path: Path) -> dict[str, Any]:
-    options = call.image_options()
+def ports() -> r.Ports:
+    """The serial ports that may be boards."""
+    from .ports import boards
+
+    return r.Ports(boards())
+
+
+def info_file(
+    path: Path | str,
+    *,
+    block_size: int | None = None,
+    lease_id: int | None = None,
+    magic: bytes = hdr.MAGIC,
+    version: int = hdr.VERSION,
+) -> r.FileInfo:
+    """What a file is: a checkpoint, a plain image, the dump of a lease."""
     data = read_file(path)
+    source = str(path)
+    image: Image | None = None
+    found = dump_headers(data, magic, version)
     try:
-        image: Image | None = parse(
-            data, str(path), lease_id=call.options.get("lease_id"), fallback=True, **options
+        image = parse(
+            data,
+            source,
+            block_size=block_size,
+            lease_id=lease_id,
+            fallback=True,
+            magic=magic,
+            version=version,
         )
     except HostError as e:
-        if e.cause not in ("no-checkpoint", "corrupt"):
+        if e.cause not in ("no-checkpoint", "corrupt") or not found:
             raise
-        found = dump_headers(data, options["magic"], options["version"])
-        if not found:
-            raise
-        image = None
-    document: dict[str, Any] = {
-        "file": str(path),
-        "bytes": len(data),
-        "image": image.describe() if image is not None else None,
-        "dump": None,
-    }
+    told = r.FileInfo(source, len(data), None, None, [])
     if image is not None:
-        image_lines(call, image)
-    found = dump_headers(data, options["magic"], options["version"])
+        told.image, told.notes = image.info, image.notes
     if found and len(data) >= found[0][1].lease_blocks * found[0][1].block_size:
-        dump = Dump(
-            data,
-            str(path),
-            found,
-            lease_id=call.options.get("lease_id"),
-            magic=options["magic"],
-            version=options["version"],
-        )
-        history = [(s, slot) for s, slot in dump.ring.history()]
+        dump = Dump(data, source, found, lease_id=lease_id, magic=magic, version=version)
         ring = dump.ring
-        document["dump"] = {
-            "lease_start": dump.lease_start,
-            "slots": ring.slots,
-            "newest": ring.newest,
-            "corrupt": ring.corrupt,
-            "damaged": ring.damaged,
-            "history": [{"sequence": s, "slot": slot} for s, slot in history],
-        }
-        call.out.map(
-            slot_map(ring.slots, ring.newest, ring.corrupt, {slot for _, slot in history})
+        told.dump = r.DumpInfo(
+            dump.lease_start,
+            ring.slots,
+            ring.newest,
+            ring.corrupt,
+            ring.damaged,
+            [r.Entry(sequence, slot) for sequence, slot in ring.history()],
         )
         dump.close()
-    return document
+    return told
 
 
-def image_lines(call: Call, image: Image) -> None:
-    d = image.describe()
-    call.out.line(f"{image.source}: {image.kind}")
-    for note in image.notes:
-        call.out.line(f"  {note}")
-    for name in ("sequence", "lease_id", "slot", "block_size", "data_len", "data_crc"):
-        if name in d:
-            call.out.line(f"  {name:<12} {d[name]}")
-    if image.schema:
-        call.out.line(f"  {'schema':<12} {image.schema}")
+def info(board: Board, *, lease_id: int | None = None) -> r.BoardInfo:
+    """A board: its agent, its leases (or that one), their checkpoints."""
+    names = {f.name for f in fields(r.AgentInfo)}
+    agent = r.AgentInfo(**{k: v for k, v in board.hello.items() if k in names})
+    leases = board.leases() if lease_id is None else [board.lease(lease_id)]
+    return r.BoardInfo(agent, [_report(board, lease) for lease in leases])
 
 
-def slot_map(slots: int, newest: int, corrupt: int, used: set[int]) -> str:
-    """The ring as a map: # newest, o a checkpoint, ! corrupt, . nothing committed."""
-    cells = []
-    for slot in range(slots):
-        mark = "o" if slot in used else "."
-        mark = "!" if slot == corrupt else "#" if slot == newest else mark
-        cells.append(mark)
-    lines = ["".join(cells[i : i + 64]) for i in range(0, slots, 64)]
-    return "\n".join(f"  {i * 64:>6} {line}" for i, line in enumerate(lines))
+def _report(board: Board, lease: Lease) -> r.LeaseReport:
+    return r.LeaseReport(**vars(lease), history=_history(board, lease))
 
 
-def lease_document(lease: Lease) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {**asdict(lease), "health": lease.health, "laps": lease.laps}
-
-
-def info_board(call: Call, board: Board) -> dict[str, Any]:
-    hello = board.hello
-    wanted = call.options.get("lease_id")
-    leases = board.leases()
-    if wanted is not None:
-        leases = [board.lease(wanted)]
-    call.out.line(
-        f"{board.name}: {hello['python']} ({hello['platform']}), edgeckpt {hello['version']}"
-    )
-    documents = []
-    if not leases:
-        call.out.line("  no leases; a program has to create one, or a module edgeckpt_leases")
-    for lease in leases:
-        document = lease_document(lease)
-        history: list[dict[str, Any]] = []
-        if lease.slot_blocks:
-            history = [checkpoint_document(*entry) for entry in board.history(lease)]
-        document["history"] = history
-        documents.append(document)
-        size = lease.blocks * lease.block_size
-        call.out.line(
-            f"lease {lease.lease_id}: {lease.health}; blocks {lease.start}..+{lease.count}, "
-            f"{size_text(size)} in blocks of {lease.block_size}"
+def _history(board: Board, lease: Lease) -> list[r.Checkpoint]:
+    return [
+        r.Checkpoint(
+            sequence,
+            slot,
+            h.data_len,
+            f"0x{h.data_crc:08x}",
+            f"0x{h.schema_crc:08x}" if h.schema_crc else None,
+            h.schema.decode("utf-8", "replace") or None,
         )
-        if lease.foreign:
-            call.out.line(f"  it holds something else: {lease.foreign}")
-        if lease.odd:
-            call.out.line(f"  a commit that no writer of this lease can have made: {lease.odd}")
-        if not lease.slot_blocks:
-            continue
-        call.out.line(
-            f"  sequence {lease.sequence}, newest in slot {lease.newest}; {lease.slots} slots of "
-            f"{size_text(lease.slot_blocks * lease.block_size)}, {len(history)} checkpoints"
-        )
-        schema = lease.schema or (history[0]["schema"] if history else None)
-        if schema:
-            call.out.line(f"  schema {schema}")
-        if lease.torn:
-            call.out.line("  a checkpoint was cut by a power failure; the one before holds")
-        # Not "at least": after a cut, numbers may be left out (docs/format.md).
-        worn = "each unit erased" if lease.erases else "each slot written"
-        more = "; each restart erases one more" if lease.erases else ""
-        call.out.line(f"  wear: {worn} about {lease.laps} times (sequence / slots){more}")
-        call.out.map(
-            slot_map(lease.slots, lease.newest, lease.corrupt, {h["slot"] for h in history})
-        )
-    return {"board": hello, "leases": documents}
+        for sequence, slot, h in board.history(lease)
+    ]
 
 
-def checkpoint_document(sequence: int, slot: int, h: hdr.Header) -> dict[str, Any]:
-    return {
-        "sequence": sequence,
-        "slot": slot,
-        "data_len": h.data_len,
-        "data_crc": f"0x{h.data_crc:08x}",
-        "schema_crc": f"0x{h.schema_crc:08x}" if h.schema_crc else None,
-        "schema": h.schema.decode("utf-8", "replace") or None,
-    }
+def log(board: Board, *, lease_id: int | None = None) -> r.Log:
+    """All checkpoints that are still in the lease, newest first."""
+    lease = board.lease(lease_id)
+    return r.Log(lease.lease_id, lease.newest, lease.corrupt, _history(board, lease))
 
 
-def log(call: Call, board: Board) -> dict[str, Any]:
-    lease = board.lease(call.options["lease_id"])
-    history = [checkpoint_document(*entry) for entry in board.history(lease)]
-    rows = []
-    for h in history:
-        mark = "*" if h["slot"] == lease.newest else "!" if h["slot"] == lease.corrupt else " "
-        numbers = (str(h[name]) for name in ("sequence", "slot", "data_len"))
-        rows.append((mark, *numbers, h["data_crc"], h["schema_crc"] or "raw bytes"))
-    lines = ["  sequence     slot    bytes  data CRC-32  schema CRC-32"]
-    lines += [f"{m} {a:>8} {b:>8} {c:>8}  {d:<11}  {e}" for m, a, b, c, d, e in rows]
-    head = ("", "sequence:", "slot:", "bytes:", "data CRC-32", "schema CRC-32")
-    call.out.table(head, rows, lines)
-    return {"lease_id": lease.lease_id, "newest": lease.newest, "checkpoints": history}
-
-
-def show(call: Call, image: Image) -> dict[str, Any]:
-    text, exact, plain = st.of_image(image, call.schema())
+def show(source: Source, *, schema: str | None = None) -> r.Shown:
+    """The state of an image, decoded by its own schema or the one given."""
+    image = _loaded(source)
+    text, exact, plain = st.of_image(image, schema)
     if not text and not image.integrity:
         raise HostError(
             "schema",
             f"{image.source}: a plain image has no schema",
             "give it with --schema TEXT or --schema FILE",
         )
-    for note in image.notes:
-        call.out.note(f"note: {note}")
-    shown = exact if call.options["exact"] else plain
-    call.out.line(json.dumps(shown, indent=2, ensure_ascii=False) if text else shown)
-    return {
-        "image": image.describe(),
-        "notes": image.notes,
-        "schema": text or None,
-        "state": exact,
-        "plain": plain,
-    }
+    return r.Shown(image.info, image.notes, text or None, exact, plain)
 
 
-def diff(call: Call, old: Image, new: Image) -> dict[str, Any]:
-    given = call.schema()
+def diff(old: Source, new: Source, *, schema: str | None = None) -> r.Differences:
+    """Two states, field by field."""
+    images = (_loaded(old), _loaded(new))
     values = []
-    for image in (old, new):
-        crc = image.header.schema_crc if image.integrity and not given else 0
-        text = st.schema_for(given, image.schema, crc, image.source)
+    for image in images:
+        crc = image.header.schema_crc if image.integrity and not schema else 0
+        text = st.schema_for(schema, image.schema, crc, image.source)
         if not text:
             values.append(image.state.hex())
             continue
         tree, value = st.decode(text, image.state, image.source)
         values.append(st.plain(tree, value))
-    found = st.differences(*values)
-    for path, a, b in found:
-        call.out.line(f"{path}: {json.dumps(a)} -> {json.dumps(b)}")
-    document = {
-        "old": old.describe(),
-        "new": new.describe(),
-        "differences": [{"path": p, "old": a, "new": b} for p, a, b in found],
-    }
-    if found:
-        raise Differs(f"{len(found)} fields differ", document)
-    call.out.line("the states are the same")
-    return document
+    found = [r.Difference(*one) for one in st.differences(*values)]
+    return r.Differences(images[0].info, images[1].info, found)
 
 
-class Differs(HostError):
-    """A comparison that found something: exit code 10, with the whole document in --json."""
-
-    def __init__(self, message: str, document: dict[str, Any]) -> None:
-        super().__init__("differs", message, **document)
+def pulled_image(
+    board: Board,
+    *,
+    lease_id: int | None = None,
+    slot: int | None = None,
+    fallback: bool = False,
+    progress: Progress | None = None,
+) -> Image:
+    """A checkpoint of the board, its schema text completed."""
+    lease = board.lease(lease_id)
+    image = board.pull(lease, slot, fallback=fallback, progress=progress)
+    complete_schema(image, lease)
+    return image
 
 
 # Moving
 
 
-def pull(call: Call, board: Board, path: Path) -> dict[str, Any]:
-    o = call.options
-    lease = board.lease(o["lease_id"])
-    path = call.file(path)
-    if o["raw"]:
-        return _pull_raw(call, board, lease, path)
-    slot = o["slot"] if o["slot"] is not None else lease.newest
-    key = f"checkpoint {lease.lease_id} {slot}"
-    with PartFile(path, key, lease.block_size) as part, call.out.progress("pull") as progress:
-        image = board.pull(
-            lease, o["slot"], fallback=o["fallback"], have=part.have, progress=progress
-        )
+def pull(
+    board: Board,
+    path: Path | str,
+    *,
+    lease_id: int | None = None,
+    slot: int | None = None,
+    fallback: bool = False,
+    progress: Progress | None = None,
+) -> r.Pulled:
+    """A checkpoint (default: the newest) into a file; goes on where one that was cut stopped."""
+    lease = board.lease(lease_id)
+    key = f"checkpoint {lease.lease_id} {lease.newest if slot is None else slot}"
+    with PartFile(Path(path), key, lease.block_size) as part:
+        image = board.pull(lease, slot, fallback=fallback, have=part.have, progress=progress)
         write_file(path, image.blocks)
         part.done()
-    call.out.line(
-        f"{path}: sequence {image.header.sequence}, {size_text(len(image.blocks))}, "
-        f"CRC-32 0x{image.header.data_crc:08x}"
-    )
-    return {
-        "file": str(path),
-        "bytes": len(image.blocks),
-        "moved": board.link.received,
-        "resumed_blocks": part.resumed,
-        "image": image.describe(),
-    }
+    size = len(image.blocks)
+    return r.Pulled(str(path), size, board.link.received, part.resumed, image.info)
 
 
-def _pull_raw(call: Call, board: Board, lease: Lease, path: Path) -> dict[str, Any]:
+def pull_lease(
+    board: Board,
+    path: Path | str,
+    *,
+    lease_id: int | None = None,
+    against: Path | str | None = None,
+    progress: Progress | None = None,
+) -> r.PulledLease:
+    """The whole lease into a file, block by block; against: an older dump, of which only what
+    differs travels."""
+    lease = board.lease(lease_id)
     size = lease.block_size
-    old = call.options["against"]
     key = f"lease {lease.lease_id} {lease.blocks}"
-    with PartFile(path, key, size) as part, call.out.progress("pull") as progress:
+    with PartFile(Path(path), key, size) as part:
         known = dict(part.have)
-        if old is not None:
-            data = read_file(old)
+        if against is not None:
+            data = read_file(against)
             if len(data) != lease.blocks * size:
                 raise HostError(
-                    "geometry", f"{old}: {len(data)} bytes, the lease has {lease.blocks * size}"
+                    "geometry",
+                    f"{against}: {len(data)} bytes, the lease has {lease.blocks * size}",
                 )
             known = {i: data[i * size : i * size + size] for i in range(lease.blocks)} | known
         # What is known may have changed since: the digests say so.
-        for first, count in _runs(sorted(known)):
+        for first, count in runs(sorted(known)):
             blocks = b"".join(known[i] for i in range(first, first + count))
             for i in board.differing(lease, first, blocks):
                 known.pop(i)
@@ -284,213 +227,269 @@ def _pull_raw(call: Call, board: Board, lease: Lease, path: Path) -> dict[str, A
         data = board.read_raw(lease, part.have, progress=progress)
         write_file(path, data)
         part.done()
-    call.out.line(f"{path}: the whole lease, {size_text(len(data))}; {kept} blocks were there")
-    return {
-        "file": str(path),
-        "bytes": len(data),
-        "moved": board.link.received,
-        "resumed_blocks": kept,
-        "lease": lease_document(lease),
-    }
+    return r.PulledLease(str(path), len(data), board.link.received, kept, lease)
 
 
-def _runs(blocks: list[int]) -> list[tuple[int, int]]:
-    runs: list[tuple[int, int]] = []
+def runs(blocks: list[int]) -> list[tuple[int, int]]:
+    """(first, count) of the runs in ascending numbers."""
+    found: list[tuple[int, int]] = []
     for i in blocks:
-        if runs and sum(runs[-1]) == i:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        if found and sum(found[-1]) == i:
+            found[-1] = (found[-1][0], found[-1][1] + 1)
         else:
-            runs.append((i, 1))
-    return runs
+            found.append((i, 1))
+    return found
 
 
-def restore(call: Call, board: Board, path: Path) -> dict[str, Any]:
-    o = call.options
-    lease = board.lease(o["lease_id"])
-    image = call.load(path, None)  # --lease is the board's; whether it is the image's is below
-    h = image.header
-    given = call.schema()
-    if not image.integrity:
-        if not o["plain"]:
-            raise HostError(
-                "refused",
-                f"{path}: a plain image: nothing vouches for its bytes",
-                "--plain restores it all the same; --schema names its schema",
-            )
-        schema, schema_crc = given or "", 0
-        if schema:
-            schema = st.compile_schema(schema).text
-            st.decode(schema, image.state, str(path))
-            schema_crc = crc32(schema.encode())
-    else:
-        theirs = int.from_bytes(h.lease_id, "little")
-        if theirs != lease.id and not o["any_lease"]:
-            raise HostError(
-                "lease",
-                f"{path}: an image of lease 0x{theirs:032x}, the board's is {lease.lease_id}",
-                "--any-lease restores it all the same",
-            )
-        schema, schema_crc = given or image.schema or "", h.schema_crc
-        if given:
-            schema = st.schema_for(given, image.schema, schema_crc, str(path))
-    _same_schema(call, board, lease, schema_crc)
-    blocks = h.slot_blocks if image.integrity else 0
-    if o["dry_run"]:
-        plan = board.plan(lease, image.state, schema, blocks)
-        unit = "nothing is erased"
-        if plan["erase_unit"] is not None:
-            unit = f"{plan['erases']} erase unit(s) from {plan['erase_unit']} on are erased"
-        call.out.line(
-            f"would write {plan['programs']} blocks as sequence {plan['sequence']}; {unit}; "
-            f"slot {plan['replaces']} stays"
-        )
-        return {"dry_run": True, "lease_id": lease.lease_id, "plan": plan}
-    with call.out.progress("restore") as progress:
-        done = board.restore(
-            lease,
-            image.state,
-            schema,
-            schema_crc=schema_crc,
-            slot_blocks=blocks,
-            progress=progress,
-        )
-    board.restart = True if board.restart is None else board.restart
-    call.out.line(
-        f"{path} is now sequence {done['sequence']} of lease {lease.lease_id}, in slot "
-        f"{done['slot']}; verified by the board"
-    )
-    return {
-        "dry_run": False,
-        "file": str(path),
-        "lease_id": lease.lease_id,
-        "moved": board.link.sent,
-        **done,
-    }
+class _Restore:
+    """What is to be restored onto which lease, with all that can be refused refused."""
 
+    def __init__(
+        self,
+        board: Board,
+        image: Image,
+        lease_id: int | None,
+        any_lease: bool,
+        any_schema: bool,
+        plain: bool,
+        schema: str | None,
+    ) -> None:
+        self.lease = lease = board.lease(lease_id)
+        self.state = image.state
+        h = image.header
+        if not image.integrity:
+            if not plain:
+                raise HostError(
+                    "refused",
+                    f"{image.source}: a plain image: nothing vouches for its bytes",
+                    "--plain restores it all the same; --schema names its schema",
+                )
+            self.schema, self.schema_crc, self.blocks = schema or "", 0, 0
+            if schema:
+                self.schema = st.compile_schema(schema).text
+                st.decode(self.schema, image.state, image.source)
+                self.schema_crc = crc32(self.schema.encode())
+        else:
+            theirs = int.from_bytes(h.lease_id, "little")
+            if theirs != lease.id and not any_lease:
+                raise HostError(
+                    "lease",
+                    f"{image.source}: an image of lease 0x{theirs:032x}, the board's is "
+                    f"{lease.lease_id}",
+                    "--any-lease restores it all the same",
+                )
+            self.schema, self.schema_crc = schema or image.schema or "", h.schema_crc
+            self.blocks = h.slot_blocks
+            if schema:
+                self.schema = st.schema_for(schema, image.schema, self.schema_crc, image.source)
+        if not any_schema:
+            self._same_schema(board)
 
-def _same_schema(call: Call, board: Board, lease: Lease, schema_crc: int) -> None:
-    # A state that the board's program could not decode would stop it at its next start.
-    if call.options["any_schema"]:
-        return
-    if lease.schema:
-        theirs = crc32(lease.schema.encode())
-    elif lease.newest >= 0:
-        known: dict[int, bytes] = {}
-        first = board.first_block(lease, lease.newest)
-        board.link.read(lease.index, lease.block_size, [(first, 1)], known.__setitem__)
-        h = hdr.parse(known[first])
-        if h is None or h.kind != hdr.VALID:
+    def _same_schema(self, board: Board) -> None:
+        # A state that the board's program could not decode would stop it at its next start.
+        lease = self.lease
+        if lease.schema:
+            theirs = crc32(lease.schema.encode())
+        elif lease.newest >= 0:
+            known: dict[int, bytes] = {}
+            first = board.first_block(lease, lease.newest)
+            board.link.read(lease.index, lease.block_size, [(first, 1)], known.__setitem__)
+            h = hdr.parse(known[first])
+            if h is None or h.kind != hdr.VALID:
+                return
+            theirs = h.schema_crc
+        else:
             return
-        theirs = h.schema_crc
-    else:
-        return
-    if theirs != schema_crc:
+        if theirs != self.schema_crc:
+            raise HostError(
+                "schema",
+                f"the image has schema CRC-32 0x{self.schema_crc:08x}, the board's state "
+                f"0x{theirs:08x}",
+                "--any-schema restores it all the same",
+            )
+
+
+def plan(
+    board: Board,
+    source: Source,
+    *,
+    lease_id: int | None = None,
+    any_lease: bool = False,
+    any_schema: bool = False,
+    plain: bool = False,
+    schema: str | None = None,
+) -> r.Planned:
+    """What `restore()` would write and erase."""
+    image = _loaded(source)
+    what = _Restore(board, image, lease_id, any_lease, any_schema, plain, schema)
+    found = board.plan(what.lease, what.state, what.schema, what.blocks)
+    names = {f.name for f in fields(r.Plan)}
+    said: dict[str, Any] = {k: v for k, v in found.items() if k in names}
+    return r.Planned(True, what.lease.lease_id, r.Plan(**said))
+
+
+def restore(
+    board: Board,
+    source: Source,
+    *,
+    lease_id: int | None = None,
+    any_lease: bool = False,
+    any_schema: bool = False,
+    plain: bool = False,
+    schema: str | None = None,
+    key: Path | str | None = None,
+    signature: Path | str | None = None,
+    allow_older: bool = False,
+    progress: Progress | None = None,
+) -> r.Restored:
+    """Make an image the newest checkpoint of the board; its program runs again on `close()`.
+
+    key: the public key by which the image has to be signed (in the file `signature`; default: the
+    image's name and `.sig`), and not older than what the board has, unless `allow_older`.
+    """
+    image = _loaded(source)
+    if key is not None:
+        from .sign import check
+
+        check(image, key, signature)
+    what = _Restore(board, image, lease_id, any_lease, any_schema, plain, schema)
+    if key is not None and not allow_older and image.header.sequence < what.lease.sequence:
         raise HostError(
-            "schema",
-            f"the image has schema CRC-32 0x{schema_crc:08x}, the board's state 0x{theirs:08x}",
-            "--any-schema restores it all the same",
+            "refused",
+            f"{image.source}: sequence {image.header.sequence} is older than the board's, "
+            f"{what.lease.sequence}",
+            "--allow-older restores it all the same",
         )
+    done = board.restore(
+        what.lease,
+        what.state,
+        what.schema,
+        schema_crc=what.schema_crc,
+        slot_blocks=what.blocks,
+        progress=progress,
+    )
+    board.restart = True if board.restart is None else board.restart
+    return r.Restored(False, image.source, what.lease.lease_id, board.link.sent, **done)
 
 
-def make(call: Call, json_file: Path, path: Path) -> dict[str, Any]:
-    o = call.options
-    text = st.compile_schema(st.schema_argument(o["schema"])).text
+def make(
+    json_file: Path | str,
+    path: Path | str,
+    schema: str,
+    *,
+    lease_id: int = 0,
+    block_size: int = 256,
+    sequence: int = 1,
+    lease_blocks: int | None = None,
+    slot_blocks: int | None = None,
+) -> r.Made:
+    """An image from JSON (exact or plain notation), for provisioning."""
+    text = st.compile_schema(schema).text
     try:
         value = json.loads(read_file(json_file))
     except ValueError as e:
         raise HostError("file", f"{json_file}: not JSON: {e}") from e
     data = st.encode(text, value)
-    if not 0 < o["sequence"] <= hdr.MAX_SEQUENCE or not 0 <= o["lease_id"] < 1 << 128:
+    if not 0 < sequence <= hdr.MAX_SEQUENCE or not 0 <= lease_id < 1 << 128:
         raise HostError("usage", "--sequence 1 .. 2^30-1, --lease 0 .. 2^128-1")
     blocks = build(
         data,
         text,
-        block_size=o["block_size"],
-        lease_id=o["lease_id"],
-        sequence=o["sequence"],
-        lease_blocks=o["lease_blocks"],
-        slot_blocks=o["slot_blocks"],
+        block_size=block_size,
+        lease_id=lease_id,
+        sequence=sequence,
+        lease_blocks=lease_blocks,
+        slot_blocks=slot_blocks,
     )
-    image = parse(blocks, str(path)).describe()
-    write_file(call.file(path), blocks)
-    call.out.line(f"{path}: {len(data)} bytes of state, {size_text(len(blocks))}")
-    return {"file": str(path), "bytes": len(blocks), "image": image}
+    made = parse(blocks, str(path)).info
+    write_file(path, blocks)
+    return r.Made(str(path), len(blocks), made)
 
 
 # Checking
 
 
-def verify_file(call: Call, path: Path) -> dict[str, Any]:
-    image = call.load(path, call.options["lease_id"])
-    document: dict[str, Any] = {"file": str(path), "image": image.describe()}
-    given = call.schema()
+def verify_file(
+    source: Source,
+    *,
+    schema: str | None = None,
+    key: Path | str | None = None,
+    signature: Path | str | None = None,
+) -> r.VerifiedFile:
+    """An image: header, data, schema, and with a public key its signature. HostError `unproved`
+    for a plain image, which is read as far as it can be, and without a right signature."""
+    image = _loaded(source)
     h = image.header
-    decoded = False
-    if image.integrity and h.schema_crc and not image.schema and not given:
+    found = r.VerifiedFile(image.source, image.info, False, False, image.notes)
+    if image.integrity and h.schema_crc and not image.schema and not schema:
         image.notes.append("the schema is not in the image: the state was not decoded")
     else:
-        text = st.schema_for(
-            given, image.schema, h.schema_crc if image.integrity else 0, str(path)
-        )
+        crc = h.schema_crc if image.integrity else 0
+        text = st.schema_for(schema, image.schema, crc, image.source)
         if text:
-            st.decode(text, image.state, str(path))
-            decoded = True
-    document.update(decoded=decoded, notes=image.notes)
-    what = f"sequence {h.sequence}, CRC-32 0x{h.data_crc:08x}" if image.integrity else "plain"
-    call.out.line(f"{path}: {'ok' if image.integrity else 'readable'}; {what}, "
-                  f"{size_text(h.data_len)} of state{', decodes' if decoded else ''}")  # fmt: skip
-    for note in image.notes:
-        call.out.line(f"  {note}")
-    return document
-
-
-def verify_board(call: Call, board: Board) -> dict[str, Any]:
-    lease = board.lease(call.options["lease_id"])
-    wanted = call.options["slot"]
-    results = []
-    for sequence, slot, h in board.history(lease):
-        if wanted is not None and slot != wanted:
-            continue
-        good = board.data_crc(lease, slot, h) == h.data_crc
-        results.append({"sequence": sequence, "slot": slot, "ok": good})
-        if not good:
-            call.out.line(f"slot {slot}, sequence {sequence}: the data is corrupt")
-    bad = [r for r in results if not r["ok"]]
-    document: dict[str, Any] = {
-        "lease_id": lease.lease_id,
-        "health": lease.health,
-        "checkpoints": results,
-        "moved": board.link.received,
-    }
-    if bad:
-        slots = ", ".join(str(r["slot"]) for r in bad)
+            st.decode(text, image.state, image.source)
+            found.decoded = True
+    if not image.integrity:
         raise HostError(
-            "corrupt", f"{board.name}: {len(bad)} of {len(results)} corrupt: slots {slots}", "",
-            **document,
-        )  # fmt: skip
-    if wanted is None:
-        board.refuse_odd(lease)
-    if not results:
-        raise HostError(
-            "no-checkpoint", f"{board.name}: lease {lease.lease_id}: {lease.health}", **document
+            "unproved",
+            f"{image.source}: a plain image, {h.data_len} bytes of state"
+            f"{', decodes' if found.decoded else ''}: nothing vouches for its bytes",
+            "; ".join(image.notes),
+            **to_json(found),
         )
-    call.out.line(
-        f"{board.name}: {len(results)} checkpoints, all intact; newest is sequence "
-        f"{results[0]['sequence']}; {size_text(board.link.received)} moved"
-    )
-    return document
+    if key is not None:
+        from .sign import check
+
+        check(image, key, signature)
+        found.signed = True
+    return found
 
 
-def verify_against(call: Call, board: Board, path: Path) -> dict[str, Any]:
-    lease = board.lease(call.options["lease_id"])
+def verify(board: Board, *, lease_id: int | None = None, slot: int | None = None) -> r.Verified:
+    """All checkpoints of a lease, or that in a slot; the board computes. HostError `corrupt`."""
+    lease = board.lease(lease_id)
+    checked = [
+        r.Verdict(sequence, at, board.data_crc(lease, at, h) == h.data_crc)
+        for sequence, at, h in board.history(lease)
+        if slot is None or at == slot
+    ]
+    found = r.Verified(lease.lease_id, lease.health, checked, board.link.received)
+    bad = [f"{v.slot} (sequence {v.sequence})" for v in checked if not v.ok]
+    if bad:
+        raise HostError(
+            "corrupt",
+            f"{board.name}: {len(bad)} of {len(checked)} corrupt: slots {', '.join(bad)}",
+            **to_json(found),
+        )
+    if slot is None:
+        board.refuse_odd(lease)
+    if not checked:
+        raise HostError(
+            "no-checkpoint",
+            f"{board.name}: lease {lease.lease_id}: {lease.health}",
+            **to_json(found),
+        )
+    return found
+
+
+def compare(
+    board: Board,
+    path: Path | str,
+    *,
+    lease_id: int | None = None,
+    slot: int | None = None,
+    block_size: int | None = None,
+    magic: bytes = hdr.MAGIC,
+    version: int = hdr.VERSION,
+) -> r.Compared:
+    """The board against a file, by digests only."""
+    lease = board.lease(lease_id)
     size = lease.block_size
     data = read_file(path)
     first = 0
-    what = "the lease"
     if len(data) != lease.blocks * size:
-        image = parse(data, str(path), **call.image_options())
+        image = parse(data, str(path), block_size=block_size, magic=magic, version=version)
         data = image.blocks
-        slot = call.options["slot"]
         slot = lease.newest if slot is None else slot
         if slot < 0:
             raise HostError("no-checkpoint", f"{board.name}: lease {lease.lease_id} is empty")
@@ -499,110 +498,127 @@ def verify_against(call: Call, board: Board, path: Path) -> dict[str, Any]:
                 "geometry", f"{path}: blocks of {image.block_size}, the lease has {size}"
             )
         first = board.first_block(lease, slot)
-        what = f"slot {slot}"
     bad = board.differing(lease, first, data)
-    document = {
-        "lease_id": lease.lease_id,
-        "file": str(path),
-        "blocks": len(data) // size,
-        "differing": bad,
-        "moved": board.link.received,
-    }
-    if bad:
-        runs = ", ".join(f"{a}" if n == 1 else f"{a}..{a + n - 1}" for a, n in _runs(bad))
-        raise Differs(f"{what} differs from {path} in {len(bad)} blocks: {runs}", document)
-    call.out.line(f"{what} is as in {path}; {size_text(board.link.received)} moved")
-    return document
+    return r.Compared(lease.lease_id, str(path), len(data) // size, bad, board.link.received)
 
 
-def schema(call: Call, text: str) -> dict[str, Any]:
-    codec = st.compile_schema(st.schema_argument(text))
+def schema(text: str) -> r.Schema:
+    """A schema text: its canonical form, its CRC-32, its largest encoding."""
+    codec = st.compile_schema(text)
     crc = int.from_bytes(codec.crc, "little")
-    call.out.line(codec.text)
-    largest = "without bound" if codec.max_size is None else f"at most {codec.max_size} bytes"
-    call.out.note(f"CRC-32 0x{crc:08x}; encodings are {largest}")
-    return {"schema": codec.text, "schema_crc": f"0x{crc:08x}", "max_size": codec.max_size}
+    return r.Schema(codec.text, f"0x{crc:08x}", codec.max_size)
 
 
-def schema_compile(call: Call, text: str, path: Path) -> dict[str, Any]:
+def schema_compile(
+    text: str, path: Path | str, *, form: str = "attributes", columns: bool = False
+) -> r.Compiled:
+    """The encoder of a schema as a module for the board."""
     from .schema_compile import compile_schema
 
-    o = call.options
-    made = st.compile_schema(st.schema_argument(text))
-    source = compile_schema(made.text, form=o["form"], columns=o["columns"])
-    write_file(call.file(path), source.encode())
-    call.out.note(f"{path}: {len(source)} bytes; import it on the board before the stage is made")
-    return {"schema": made.text, "module": str(path), "bytes": len(source)}
+    made = st.compile_schema(text)
+    source = compile_schema(made.text, form=form, columns=columns)
+    write_file(path, source.encode())
+    return r.Compiled(made.text, str(path), len(source))
 
 
-def wear(call: Call) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def wear(
+    size: int,
+    per_day: float,
+    units: int,
+    *,
+    capacity: int | None = None,
+    restarts_per_day: float = 1.0,
+    erase_unit: int = 4096,
+    block_size: int = 256,
+    endurance: int = 100_000,
+) -> r.Worn:
+    """How long a lease lasts."""
     from edgeckpt.errors import EdgeError
 
     from .wear import estimate
 
-    o = call.options
-    names = ("capacity", "restarts_per_day", "erase_unit", "block_size", "endurance")
     try:
-        w = estimate(o["size"], o["per_day"], o["units"], **{n: o[n] for n in names})
+        return r.Worn(
+            estimate(
+                size,
+                per_day,
+                units,
+                capacity=capacity,
+                restarts_per_day=restarts_per_day,
+                erase_unit=erase_unit,
+                block_size=block_size,
+                endurance=endurance,
+            )
+        )
     except (EdgeError, ValueError) as e:
         raise HostError("usage", f"wear: {e}") from e
-    call.out.line(
-        f"{w.slots} slots of {size_text(w.slot_bytes)}, {w.checkpoints_per_erase} checkpoints an "
-        f"erase; each unit is erased {w.erases_per_day:.3g} times a day: {w.years:.1f} years"
-    )
-    return {"wear": asdict(w)}
+
+
+def sign(source: Source, key: Path | str, signature: Path | str | None = None) -> r.Signed:
+    """Sign an image with a private Ed25519 key (PEM), into a file beside it."""
+    from .sign import write
+
+    return write(_loaded(source), key, signature)
 
 
 # Boards
 
 
-def bench(call: Call, board: Board) -> dict[str, Any]:
+def install(
+    link: Link,
+    *,
+    source: Path | None = None,
+    packages: tuple[str, ...] = ("all",),
+    no_compile: bool = False,
+    told: Callable[[str], None] = lambda line: None,
+) -> r.Installed:
+    """The module onto a board, through its REPL; told: each file, and what else is to be said."""
+    from .install import install as copy
+
+    return r.Installed(*copy(link, source, packages, no_compile, told))
+
+
+def bench(board: Board, *, lease_id: int | None = None, size: int = 65_536) -> r.Speed:
+    """Speed of the line and of the board, reading only."""
     from edgeckpt import wire
 
-    lease = board.lease(call.options["lease_id"])
-    size = lease.block_size
+    lease = board.lease(lease_id)
+    block = lease.block_size
     frame = board.hello["frame"]
     blob = bytes(range(256)) * (frame // 256 + 1)
     start = time.monotonic()
     for _ in range(16):
         board.link.ping()
     ping = (time.monotonic() - start) / 16
-    count = max(1, min(call.options["size"], 1 << 20) // frame)
+    count = max(1, min(size, 1 << 20) // frame)
     start = time.monotonic()
     for _ in range(count):
         board.link.request(wire.ECHO, payload=blob[:frame], expect=wire.DATA)
     echo = count * frame / (time.monotonic() - start)
-    blocks = min(lease.blocks, max(1, call.options["size"] // size))
+    blocks = min(lease.blocks, max(1, size // block))
     start = time.monotonic()
     board.link.digests(lease.index, 0, blocks, 16)
-    digest = blocks * size / (time.monotonic() - start)
+    digest = blocks * block / (time.monotonic() - start)
     got: dict[int, bytes] = {}
     before = board.link.received
     start = time.monotonic()
-    board.link.read(lease.index, size, [(0, blocks)], got.__setitem__)
-    read = blocks * size / (time.monotonic() - start)
-    result = {
-        "ping_ms": round(ping * 1000, 3),
-        "echo_bytes_per_s": round(echo),
-        "digest_bytes_per_s": round(digest),
-        "read_bytes_per_s": round(read),
-        "read_moved": board.link.received - before,
-        "frame": frame,
-    }
-    call.out.line(f"round trip      {result['ping_ms']} ms")
-    call.out.line(f"echo both ways  {size_text(echo)}/s in frames of {frame}")
-    call.out.line(f"read            {size_text(read)}/s")
-    call.out.line(f"digest          {size_text(digest)}/s")
-    return result
+    board.link.read(lease.index, block, [(0, blocks)], got.__setitem__)
+    read = blocks * block / (time.monotonic() - start)
+    moved = board.link.received - before
+    return r.Speed(round(ping * 1000, 3), round(echo), round(digest), round(read), moved, frame)
 
 
-def selftest(call: Call, board: Board) -> dict[str, Any]:
+def selftest(
+    board: Board,
+    lease_id: int,
+    *,
+    rounds: int = 8,
+    told: Callable[[r.Round], None] = lambda one: None,
+) -> r.Tested:
     """Restores of test data of several lengths, each read back; then the state before again."""
     import os
 
-    lease = board.lease(call.options["lease_id"])
+    lease = board.lease(lease_id)
     before = board.pull(lease) if lease.newest >= 0 else None
     if before is None:
         raise HostError(
@@ -610,38 +626,24 @@ def selftest(call: Call, board: Board) -> dict[str, Any]:
             f"{board.name}: lease {lease.lease_id} is empty; the test gives back what it found",
             "make a checkpoint first",
         )
-    results = []
-    rounds = call.options["rounds"]
+    done: list[r.Round] = []
     try:
         for i in range(rounds):
             length = lease.capacity * (i + 1) // rounds
             data = os.urandom(length)
             start = time.monotonic()
-            done = board.restore(lease, data)
-            seconds = time.monotonic() - start
+            made = board.restore(lease, data)
+            seconds = round(time.monotonic() - start, 4)
             image = board.pull(board.status(lease.index))
-            good = image.state == data and image.header.sequence == done["sequence"]
-            results.append({"bytes": length, "seconds": round(seconds, 4), "ok": good, **done})
-            call.out.line(
-                f"{length:>8} bytes in {seconds:.3f} s: {'ok' if good else 'WRONG'} (slot "
-                f"{done['slot']}, sequence {done['sequence']})"
-            )
+            good = image.state == data and image.header.sequence == made["sequence"]
+            done.append(r.Round(length, seconds, good, **made))
+            told(done[-1])
     finally:
         board.restore(lease, before.state, before.schema, schema_crc=before.header.schema_crc)
-    if not all(r["ok"] for r in results):
-        raise HostError("medium", f"{board.name}: what was read back is not what was written",
-                        rounds=results)  # fmt: skip
-    call.out.line(f"{rounds} rounds ok; the state from before is the newest again")
-    return {"lease_id": lease.lease_id, "rounds": results}
-
-
-def report_file(call: Call, source: Path, output: Path) -> dict[str, Any]:
-    from .report import of_file
-
-    return of_file(call, source, output)
-
-
-def report_board(call: Call, board: Board, output: Path) -> dict[str, Any]:
-    from .report import of_board
-
-    return of_board(call, board, call.file(output))
+    if not all(one.ok for one in done):
+        raise HostError(
+            "medium",
+            f"{board.name}: what was read back is not what was written",
+            rounds=to_json(done),
+        )
+    return r.Tested(lease.lease_id, done)

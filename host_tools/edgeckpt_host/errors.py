@@ -25,6 +25,7 @@ EXIT = {
     "link": 15,  # the line broke or the board was reset; the command may be repeated
     "version": 16,  # another format version
     "install": 17,  # the module could not be copied to the board
+    "unproved": 19,  # nothing vouches for the bytes: a plain image, or no signature that holds
     "partial": 18,  # several ports: not all of them succeeded
     "interrupted": 130,
 }

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 from zlib import crc32
 
 from edgeckpt import header as hdr
@@ -24,9 +25,45 @@ from edgeckpt.probe import hex_id
 from edgeckpt.slots import SlotRing
 
 from .errors import HostError
+from .shapes import BlockSize, Count, Crc, LeaseId, Magic, Sequence, to_json
 
 BLOCK_SIZES = tuple(1 << n for n in range(7, 17))
 MAX_FILE = 1 << 30
+
+
+@dataclass
+class PlainInfo:
+    """A plain image: nothing vouches for its bytes."""
+
+    source: str
+    kind: Literal["plain"]
+    integrity: Literal[False]
+    magic: Magic
+    version: Count
+    block_size: BlockSize
+    data_len: Count
+    schema: str | None
+
+
+@dataclass
+class CheckpointInfo:
+    """A checkpoint, of a file or of a board."""
+
+    source: str
+    kind: Literal["checkpoint"]
+    integrity: Literal[True]
+    magic: Magic
+    version: Count
+    block_size: BlockSize
+    data_len: Count
+    schema: str | None
+    sequence: Sequence
+    slot: Count
+    lease_id: LeaseId
+    data_crc: Crc
+    schema_crc: Crc | None
+    lease_blocks: Count
+    slot_blocks: Count
 
 
 @dataclass
@@ -50,30 +87,33 @@ class Image:
     def integrity(self) -> bool:
         return self.kind == "checkpoint"
 
-    def describe(self) -> dict[str, object]:
-        """What `--json` tells of an image (docs/cli.md, "image")."""
+    @property
+    def info(self) -> PlainInfo | CheckpointInfo:
+        """What is told of an image."""
         h = self.header
-        d: dict[str, object] = {
-            "source": self.source,
-            "kind": self.kind,
-            "integrity": self.integrity,
-            "magic": h.magic.decode("latin-1"),
-            "version": h.version,
-            "block_size": self.block_size,
-            "data_len": h.data_len,
-        }
-        if self.integrity:
-            d.update(
-                sequence=h.sequence,
-                slot=h.slot_index,
-                lease_id=hex_id(h.lease_id),
-                data_crc=f"0x{h.data_crc:08x}",
-                schema_crc=f"0x{h.schema_crc:08x}" if h.schema_crc else None,
-                lease_blocks=h.lease_blocks,
-                slot_blocks=h.slot_blocks,
-            )
-        d["schema"] = self.schema or None
-        return d
+        what = (h.magic.decode("latin-1"), h.version, self.block_size, h.data_len)
+        schema = self.schema or None
+        if not self.integrity:
+            return PlainInfo(self.source, "plain", False, *what, schema)
+        return CheckpointInfo(
+            self.source,
+            "checkpoint",
+            True,
+            *what,
+            schema,
+            h.sequence,
+            h.slot_index,
+            hex_id(h.lease_id),
+            f"0x{h.data_crc:08x}",
+            f"0x{h.schema_crc:08x}" if h.schema_crc else None,
+            h.lease_blocks,
+            h.slot_blocks,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The same as a dict (docs/cli.md, "image")."""
+        info: dict[str, Any] = to_json(self.info)
+        return info
 
 
 class FileDevice:

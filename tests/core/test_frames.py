@@ -16,7 +16,7 @@ MODULES = ["edgeckpt", "edgeckpt.loops_plain", "edgeckpt.agent", "edgeckpt.key"]
 MODULES += ["edgeckpt.codec." + name for name in ("ready", "schema", "into", "explain")]
 
 # Modules of which nothing runs within a checkpoint that succeeds.
-OFF = {"decode.py", "explain.py", "into.py"}
+OFF = {"decode.py", "explain.py", "into.py", "migrate.py"}
 
 # Constructors, restore and search: they run before or after, never within, a checkpoint.
 # Of the agent: what answers requests other than READ, DIGEST and WRITE.

@@ -66,10 +66,10 @@ class Result:
     @property
     def json(self) -> dict[str, Any]:
         import jsonschema
+        from edgeckpt_host.shapes import schema
 
         document: dict[str, Any] = json.loads(self.out)
-        shapes = ROOT / "host_tools" / "edgeckpt_host" / "shapes.json"
-        jsonschema.validate(document, json.loads(shapes.read_text()))
+        jsonschema.validate(document, schema())
         return document
 
     def __repr__(self) -> str:
