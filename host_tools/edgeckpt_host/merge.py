@@ -171,8 +171,8 @@ def files(sources: Sources, package: Package, kind: str) -> dict[str, str]:
         lead, inner = absorbed
         units[lead] |= units.pop(inner)
     # What a program imports comes first, then what that loads on demand.
-    inner = {n for m in mine for n in sources.needs(m)}
-    order = sorted(units, key=lambda m: (not m.endswith("/__init__"), m in inner, m))
+    loaded = {n for m in mine for n in sources.needs(m)}
+    order = sorted(units, key=lambda m: (not m.endswith("/__init__"), m in loaded, m))
     texts = {lead: merge(sources, lead, units[lead], kind) for lead in order}
     return {lead: text for lead, text in texts.items() if text.strip()}
 
