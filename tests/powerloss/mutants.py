@@ -156,7 +156,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "one good read of a header is a commit",
         "restore.py",
-        "            state, text = read_state(ring, ring.found, ring.newest, schema, into, migrate)\n",
+        "            state, text = read_state(ring, ring.found, ring.newest, schema, into, migrate)\n",  # noqa: E501
         """            h = ring.read_header(ring.newest)
             if h is None:
                 raise RestoreFailed("header", None, "a")
@@ -211,13 +211,6 @@ MUTANTS: tuple[Mutant, ...] = (
             again = 0
             if True:
 """,
-        (BAD,),
-    ),
-    Mutant(
-        "a unit that failed is not given up",
-        "ring.py",
-        "            self._bad[group >> 3] |= 1 << (group & 7)\n",
-        "            pass\n",
         (BAD,),
     ),
     Mutant(
