@@ -27,12 +27,8 @@ def jobs(
 
 SOUND = [
     *jobs("astray", "misdirected", NOR, 500),
-    *jobs("astray", "changed", ("4x8",), 300),
     *jobs("astray", "twice", (*NOR, "sd8"), 25),
     *[("second_opinion", "flash", seed, str(40 * TIMES)) for seed in ("1", "2")],
-]
-
-OPEN = [
     *jobs("bad_units", "lives", (*NOR, *SD), 128),
     *[
         job
@@ -40,12 +36,15 @@ OPEN = [
         for history in ("60", "130")
         for job in jobs("neighbours", "lost", (shape,), 20 if "2048" in shape else 60, history)
     ],
-    *jobs("flaky", "boots", (*NOR, *SD), 30),
     *jobs("flaky", "first", (*NOR, *SD), 30),
-    *jobs("astray", "disturb", NOR, 25),
-    *jobs("astray", "changed", ("8x2", "4x4", "6x1", "5by2", *SD), 1000),
+    *jobs("astray", "changed", (*NOR, *SD), 1000),
     *jobs("astray", "twice", ("sd16",), 50),
     ("second_opinion", "card", "3", str(100 * TIMES)),
+]
+
+OPEN = [
+    *jobs("flaky", "boots", ("4x8",), 30),
+    *jobs("astray", "disturb", NOR, 25),
 ]
 
 
