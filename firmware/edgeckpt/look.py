@@ -19,6 +19,7 @@ _WEAK = const(8)  # cells of the number that may be marginal in a header that ca
 _UNKNOWN = const(128)  # numbers left out where headers cannot be read, or are damaged
 _JUNK = const(16)  # and where a block never looked like one
 _SKIPPED = const(4)  # groups before a newer one that other boots may have given up
+_STEPPED = const(5)  # groups that are stepped over, with the last one
 _FIRST = const(512)  # blocks that a first look reads one by one
 _STARTS = const(1400)  # and starts of units after them, at most
 
@@ -188,7 +189,7 @@ def conclude(scan):
     newest = scan.found.sequence if scan.found is not None else -1
     claims = []
     junk = False
-    hidden = 0
+    hidden = []  # ways to what cannot be read
     limit = scan.sequence
     for slot, (kind, found, expected) in list(scan.notes.items()):
         if kind == "odd":
@@ -200,9 +201,9 @@ def conclude(scan):
         elif kind == "data" or kind == "foreign":
             scan.findings.append((kind, slot, found, None))
         elif kind == "read":
-            newer = _may_be_newer(scan, slot)
-            hidden += 1
-            scan.findings.append((kind, slot, newer, None))
+            way = _way_to(scan, slot)
+            hidden.append(way)
+            scan.findings.append((kind, slot, way > 0, None))
             scan.avoid.append(slot // scan.per_group)
         elif kind == "torn":
             scan.findings.append((kind, slot, None, expected))
@@ -213,9 +214,10 @@ def conclude(scan):
             scan.findings.append(("torn", slot, None, None))  # where a cut would be
             junk = True
         else:
-            newer = 0 < found - newest <= 2 * _UNKNOWN and _may_be_newer(scan, slot)
+            way = _way_to(scan, slot)
+            newer = way > 0 and 0 < found - newest <= 2 * _UNKNOWN
             scan.findings.append((kind, slot, newer, None))
-            hidden += 1
+            hidden.append(way)
             if newer:
                 scan.avoid.append(slot // scan.per_group)
     scan.findings.sort(key=_badness)
@@ -224,8 +226,16 @@ def conclude(scan):
         return
     scan.reserved = _JUNK if junk else 0
     if hidden:
-        # Each of them may be newer, and have been written after such a step.
-        scan.reserved += _UNKNOWN + hidden
+        # Boots before this one may have been as blind, and have written after such a step. So the
+        # next checkpoint lies behind them, and its number grows with its place.
+        way = max([1] + [way for way in hidden if way <= _STEPPED])
+        for _ in range(way - 1):
+            scan.last = scan.after(scan.last)
+        following = scan.after(scan.last)
+        while following in scan.avoid and way < scan.groups:
+            following = scan.after(following)
+            way += 1
+        scan.reserved += _UNKNOWN + way
     scan.reserved += _claimed(claims, limit + scan.reserved)
     if scan.slots > WHOLE:
         _step_over(scan)
@@ -273,21 +283,23 @@ def _may_be(claim, number):
     return ones <= _WEAK
 
 
-def _may_be_newer(scan, slot):
-    # Not where a slot behind it in its group is sound. Else in the groups that are open, or would
-    # be next: those between that were given up at the time may be readable now.
+def _way_to(scan, slot):
+    # How many groups the ring goes on to be behind `slot`, if that may hold what is newer than
+    # the newest: 1 for those that are open; 0: it may not. Not where a slot behind it in its group
+    # is sound; of the groups that come next some may have been given up at the time, and be
+    # readable now.
     group = slot // scan.per_group
     for other in range(slot + 1, (group + 1) * scan.per_group):
         if other in scan.sound:
-            return False
+            return 0
+    if scan.lease.erases and scan.after(group) == scan.last:
+        return 1
     at = scan.last
-    if scan.lease.erases:
-        at = (at - 2) % scan.groups
-    for _ in range(_SKIPPED + 2 + len(scan.notes)):
+    for way in range(1, min(_SKIPPED + 2 + len(scan.notes), scan.groups)):
         if at == group:
-            return True
+            return way
         at = scan.after(at)
-    return False
+    return 0
 
 
 # The lease before anything is known of a ring

@@ -40,10 +40,9 @@ OFF_THE_PATH = {
     "port.py": {"byte_view"},
     "restore.py": {"_decode", "_newest", "_plain", "find", "read_state", "restore"},
     "ring.py": {"__init__"},
-    "scan.py": {"_evidence", "_opened_last", "_read_data", "_whole_group", "read_data", "scan"},
+    "scan.py": {"_evidence", "_opened_last", "_read_data", "_read_more", "read_data", "scan"},
     "schema.py": {"type"},
     "stage.py": {
-        "<listcomp>",
         "__init__",
         "_begin",
         "_cut",

@@ -62,7 +62,7 @@ def test_a_lease_without_a_stage_and_commits_that_cannot_be(
             image = edgeckpt("show", "odd.img", "--fallback", "--json").json["image"]
             assert image["sequence"] == 2
         b.power_off()
-        forge(tmp_path / "board0" / "chip.bin", header, "<H", 50, 2)
+        forge(tmp_path / "board0" / "chip.bin", header, "<H", 50, 1)
         forge(tmp_path / "board0" / "chip.bin", header, "<I", 16, 3)
         forge(tmp_path / "board0" / "chip.bin", header, "<Q", 8, 600)
 
