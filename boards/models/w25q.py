@@ -45,9 +45,13 @@ class W25Q:
     array: the NorChip that holds the cells; default: one for all of a chip up to 1 MiB, for the
         last 64 KiB of a larger one. base: where in the chip it begins (default: at its end).
         Other addresses read 0xFF; programs and erases there are refused and noted.
-    jedec: the three bytes of 9Fh. sfdp: False for a chip without tables. family: "winbond",
+    jedec: the bytes of 9Fh. sfdp: False for a chip without tables. family: "winbond",
     "micron" (flag status register 70h), "macronix" (security register 2Bh), "spansion" (error
-    bits in status register 1), for the ways of telling a failed operation.
+    bits in status register 1), "atmel" (AT25DF: locked at power-up, 00h to the status register
+    unlocks), "sst26" (locked at power-up, 98h unlocks), for the ways of telling that an operation
+    failed.
+    erases: {opcode: bytes}, default 20h, 52h, D8h, and with 4 address bytes where four_ops is not
+    False. resets: it knows 66h, 99h.
     four_only: a chip that knows 4 address bytes only. sector: bytes that 20h erases.
     times: microseconds of a page program, a 4, 32, 64 KiB erase, a status write (9.6, typical).
 
@@ -68,8 +72,16 @@ class W25Q:
         times=(700, 45_000, 120_000, 150_000, 10_000),
         four_only=False,
         sector=SECTOR,
+        erases=None,
+        four_ops=True,
+        resets=True,
     ):
         self.size = size
+        self.erases = _ERASE if erases is None else erases
+        self.four_ops = four_ops
+        self.resets = resets
+        self.qpi = False  # another owner left it there: four bits a clock, ones end it
+        self.suspended = 0  # microseconds that an erase, suspended by another owner, still takes
         self.clock = clock
         if array is None:
             array = NorChip(size if size <= 1 << 20 else 65536)
@@ -105,6 +117,11 @@ class W25Q:
         self.flags = 0
         self.asleep = False
         self.unlocked = False
+        self.locked = self.family in ("atmel", "sst26")
+        if self.family == "atmel":
+            self.sr[0] |= 0x1C  # SWP, and WPP: /WP is high
+        self.qpi = False
+        self.suspended = 0
         self._until = None
         self._level = 1
         self._op = _NONE
@@ -130,7 +147,10 @@ class W25Q:
         self._level = level
         if self.array.dead:
             return
-        if level == 0:
+        if level and self.qpi:
+            self.qpi = not 0 < self._n < 1 << 20
+            self._op = _NONE
+        elif level == 0:
             self._op = _NONE
             self._n = self._need = self._dummy = 0
         elif self._op >= 0 and self._op != _DEAF:
@@ -143,6 +163,11 @@ class W25Q:
         if self.array.dead or self._level:
             return 0xFF
         op = self._op
+        if self.qpi:
+            self._n += 1
+            if byte != 0xFF:
+                self._n = 1 << 20
+            return 0xFF
         if op == _NONE:
             self._begin(byte)
             return 0xFF
@@ -202,13 +227,23 @@ class W25Q:
         self._op = op
         self._addr = 0
         reset, self._reset = self._reset, False
-        if op == 0x99 and not reset:
+        if op == 0xFF or op in (0x66, 0x99) and not self.resets:
+            self._op = _DEAF  # the end of continuous reading; nothing to a chip that does not know
+        elif op == 0x99 and not reset:
             self._refuse("reset without 66h")
         elif self.asleep and op != 0xAB:  # 8.2.21: all but ABh are ignored
             self._refuse("%02X in power-down" % op)
         elif self.busy() and op not in (0x05, 0x35, 0x15, 0x70, 0x66, 0x99):  # 8.2.4
             self._refuse("%02X while busy" % op)
-        elif op in _READ or op in _PROGRAM or op in _ERASE or op in (0x36, 0x39, 0x3D):
+        elif op == 0x7A or op == 0x30 and self.family != "spansion":
+            pass  # resume; nothing to a chip where nothing is suspended
+        elif self.suspended and (op in _PROGRAM or op in self.erases or op == 0x06):
+            self._refuse("%02X while an erase is suspended" % op)
+        elif op in (0x20, 0x52, 0xD8) and op not in self.erases:
+            self._refuse("%02X is no erase of this chip" % op)
+        elif op in _FOUR and not self.four_ops and op not in self.erases:
+            self._refuse("%02X is no command" % op)
+        elif op in _READ or op in _PROGRAM or op in self.erases or op in (0x36, 0x39, 0x3D):
             self._need = 4 if op in _FOUR or self.four else 3
             self._dummy = 1 if op in (0x0B, 0x0C) else 0
             if op in _FOUR and self.size <= 1 << 24:
@@ -259,8 +294,8 @@ class W25Q:
             self._page[self._at] = byte
             self._at = (self._at + 1) % PAGE
             return 0xFF
-        if op == 0x9F:  # 8.2.27
-            return self.jedec[(self._n - 1) % 3]
+        if op == 0x9F:  # 8.2.27; an extended id where there is one
+            return self.jedec[(self._n - 1) % len(self.jedec)]
         if op == 0x5A:
             at = self._addr + self._n - 1
             return self.sfdp[at] if at < len(self.sfdp) else 0xFF
@@ -269,7 +304,7 @@ class W25Q:
         if op == 0x90:  # 8.2.23: manufacturer and device id in turn
             return self.jedec[0] if (self._addr + self._n) & 1 else self.jedec[2] - 1
         if op == 0x70:
-            return (0 if self.busy() else 0x80) | self.flags
+            return (0 if self.busy() else 0x80) | self.flags | (1 if self.four else 0)
         if op == 0x2B:
             return (self.flags & 0x10) << 1 | (self.flags & 0x20) << 1
         if op == 0xC8:
@@ -300,20 +335,24 @@ class W25Q:
             self.sr[0] &= ~WEL
         elif op == 0x50 and self.family == "micron":
             self.flags = 0
-        elif op == 0x30:
+        elif op == 0x30 and self.family == "spansion":
             self.flags = 0
             self.sr[0] &= ~WEL
+        elif op == 0x7A or op == 0x30:
+            if self.suspended:
+                self._begins(self.suspended)
+                self.suspended = 0
         elif op == 0x50:  # 8.2.2
             self._volatile = True
         elif op in _PROGRAM:
             if not self._need and n:
                 self._program()
-        elif op in _ERASE:
+        elif op in self.erases:
             if self._need or n:
                 self._refuse("%02X with %d bytes too many or few" % (op, n or -self._need))
             else:
-                size = _ERASE[op]
-                self._erase(self._addr, size if size > SECTOR else self.sector)
+                size = self.erases[op]
+                self._erase(self._addr, size if size != SECTOR else self.sector)
         elif op in (0xC7, 0x60):  # 8.2.18
             if n == 0:
                 self._erase(0, self.size)
@@ -327,6 +366,8 @@ class W25Q:
         elif op == 0x66:
             self._reset = True
         elif op == 0x99:
+            if self.busy() or self.suspended:
+                self.refused.append("reset in the middle of an operation")
             self.power_cycle()
             self._level = 1
         elif op == 0xB7 or op == 0xE9:  # 256JV; micron wants the latch for it
@@ -344,6 +385,8 @@ class W25Q:
         elif op == 0x98 or op == 0x7E:  # 8.2.36, 8.2.37 global block unlock and lock
             if self.sr[0] & WEL:
                 self.unlocked = op == 0x98
+                if self.family == "sst26":
+                    self.locked = op != 0x98
                 self.sr[0] &= ~WEL
         self._op = _NONE
 
@@ -352,6 +395,9 @@ class W25Q:
             self._refuse("status write without WEL")
             return
         keep = BUSY | WEL if n == 0 else 0x80 if n == 1 else ADS
+        if self.family == "atmel":
+            keep |= 0x10
+            self.locked = self._value != 0
         old = self.sr[n]
         self.sr[n] = old & keep | self._value & ~keep
         if not self._volatile:
@@ -363,7 +409,7 @@ class W25Q:
         """Whether the protection bits cover any byte of the range (7.1.3-7.1.6, tables in 7.2)."""
         if self.sr[2] & WPS:
             return not self.unlocked
-        bp = self.sr[0] >> 2 & 7
+        bp = self.sr[0] >> 2 & 7 if self.family != "atmel" else 0
         if bp == 0:
             span = 0
         elif self.sr[0] & SEC:  # sectors of 4 KiB: 4, 8, 16, 32 KiB
@@ -395,7 +441,7 @@ class W25Q:
     def _allowed(self, addr, size, what):
         if not self.sr[0] & WEL:
             self._refuse("%s without WEL" % what)
-        elif self.protected(addr, size):
+        elif self.locked or self.protected(addr, size):
             self._refuse("%s of a protected range" % what)
             if self.family == "micron":
                 self.flags |= 0x02
@@ -470,11 +516,14 @@ def sfdp_tables(
     multiple=8,
     four_only=False,
     sector=SECTOR,
+    bait=True,
+    latch=False,
 ):
     """SFDP header, basic flash parameter table, and for chips above 16 MiB the 4-byte table.
 
     opcodes: erase types 4, 32, 64 KiB (0: the chip has none). multiple: of typical to maximum
-    time, even. dwords: 9 for the first edition of JESD216. Layout: JESD216B.
+    time, even. bait: with the 4-byte table; latch: B7h wants the write enable latch. dwords: 9
+    for the first edition of JESD216. Layout: JESD216B.
     """
     big = size > 1 << 24
     sizes = (_log2(sector), 15, 16)
@@ -498,8 +547,9 @@ def sfdp_tables(
         d[10] = (multiple // 2 - 1) | _log2(page) << 4
         d[10] |= _times_field(times[0], (8, 64)) << 8
         d[13] = 0x04  # busy is polled with 05h, bit 0
-        d[15] = (0x21 << 24) if big else 0  # B7h; dedicated 4-byte instructions
+        d[15] = (0x22 if latch else 0x21) << 24 if big else 0  # B7h; dedicated 4-byte instructions
     heads = [(0x00, 0xFF, dwords, 0x80)]
+    big = big and bait
     if big:
         heads.append((0x84, 0xFF, 2, 0xC0))
     out = bytearray(b"\xff" * 0xD0)

@@ -79,7 +79,17 @@ class CheckpointedStageState:
 
     @classmethod
     def resume(
-        cls, state, lease, schema=None, *, into=None, fallback=False, plain=False, **options
+        cls,
+        state,
+        lease,
+        schema=None,
+        *,
+        into=None,
+        fallback=False,
+        plain=False,
+        migrate=None,
+        moved_from=None,
+        **options,
     ):
         """The newest checkpoint of `lease`; where it never had one, a new wrapper of `state`.
 
@@ -88,6 +98,10 @@ class CheckpointedStageState:
         numbers, None), or `into` is given, it is as of `restore`. Errors as of `restore`, options
         as of the constructor: whatever is found but cannot be restored is an error, never a
         fresh start.
+
+        migrate: as of `restore`; fields that are new keep what `state` holds.
+        moved_from: another lease, where the state was kept so far. While `lease` has no
+            checkpoint, the one of `moved_from` is taken; it stays as it is. Its handle ends.
         """
         if into is None and not (state is None or isinstance(state, _FIXED)):
             into = state
@@ -96,12 +110,24 @@ class CheckpointedStageState:
         for _ in range(2):  # a fresh start only where a second look finds nothing either
             try:
                 return cls.restore(
-                    lease, schema, into=into, fallback=fallback, plain=plain, **options
+                    lease,
+                    schema,
+                    into=into,
+                    fallback=fallback,
+                    plain=plain,
+                    migrate=migrate,
+                    **options,
                 )
             except RestoreFailed as e:
                 # Where a block could not be read (`cause`), that is not known.
                 if e.cause or e.reason != "none" and not e.torn:
                     raise
+        if moved_from is not None:
+            there = cls.resume(
+                state, moved_from, schema, into=into, fallback=fallback, migrate=migrate
+            )
+            state = there.state
+            there.into_block_lease().release()
         return cls(state, lease, schema, **options)
 
     @classmethod
@@ -113,6 +139,7 @@ class CheckpointedStageState:
         into=None,
         fallback=False,
         plain=False,
+        migrate=None,
         capacity=None,
         observer=None,
         magic=header.MAGIC,
@@ -120,7 +147,12 @@ class CheckpointedStageState:
     ):
         """The newest checkpoint of `lease`, as a new wrapper that owns the lease.
 
-        schema: expected schema text; default: the one in the header.
+        schema: expected schema text; default: the one in the header. A checkpoint of another is
+            taken over by rule (docs/manual.md, "From one version to the next"): fields that are
+            new keep what `into` holds, integers may be wider.
+        migrate: True: fields that are gone are dropped; a function: it is called with the value
+            of a checkpoint with another schema and with that text, and gives the value to take;
+            False: such a checkpoint is refused.
         into: an object, dict, list or buffer that takes the state; default: new dicts and lists
             (a bytearray for a state without schema).
         fallback: accept an older checkpoint where the newest is corrupt (`fell_back` says so).
@@ -144,7 +176,7 @@ class CheckpointedStageState:
                 _nothing(lease, other, torn, error)
         try:
             ring = slots.SlotRing(lease, blocks, magic, version)
-            state, text, doubtful = _newest(ring, fallback, schema, into)
+            state, text, doubtful = _newest(ring, fallback, schema, into, migrate)
         except LeaseError as e:
             raise RestoreFailed("geometry", 0, e.where, e.want, cause=e)
         except CheckpointFailed as e:
@@ -438,7 +470,7 @@ def _cut(raw, lease):
     return pieces
 
 
-def _newest(ring, fallback, schema, into):
+def _newest(ring, fallback, schema, into, migrate):
     # (state, schema text, whether the newest had to be passed over). What was intact and is not
     # when it is read again was left by a cut, and the search may find it so.
     looks = 3
@@ -449,41 +481,57 @@ def _newest(ring, fallback, schema, into):
             _unrestorable(ring)
         looks -= 1
         try:
-            state, text = _read(ring, ring.found, ring.newest, schema, into)
+            state, text = _read(ring, ring.found, ring.newest, schema, into, migrate)
             return state, text, doubtful
         except RestoreFailed as e:
             if e.reason != "data" or not looks:
                 raise
 
 
-def _read(ring, h, slot, schema, into):
+def _read(ring, h, slot, schema, into, migrate=False):
     # The state in `slot`, whose header is `h`, and its schema text (None for raw bytes).
     text = h.schema.decode() if h.schema_len else None
+    codec = older = None
     if schema is not None:
-        from . import codec
-
-        mine = codec.compile(schema)
-        if int.from_bytes(mine.crc, "little") != h.schema_crc:
-            found = text or "CRC-32 0x%08x" % h.schema_crc
-            raise RestoreFailed("schema", slot, found, mine.text)
-        text = mine.text
+        codec = _compile(schema)
+        if int.from_bytes(codec.crc, "little") != h.schema_crc:
+            older = text
+            if older is None or migrate is False:
+                found = text or "CRC-32 0x%08x" % h.schema_crc
+                raise RestoreFailed("schema", slot, found, codec.text)
+        text = codec.text
     elif text is None and h.schema_crc:
         raise RestoreFailed("schema-missing", slot, "0x%08x" % h.schema_crc)
-    if into is None and (text is None or text == "[u8;%d]" % h.data_len):
-        into = bytearray(h.data_len)
-    raw = None if into is None else _as_buffer(into)
-    if raw is not None and (text is None or text == "[u8;%d]" % len(raw)):
-        if len(raw) != h.data_len:
-            raise RestoreFailed("geometry", slot, "%d bytes" % h.data_len, "%d" % len(raw))
-        if not ring.read_data(h, slot, raw):
-            raise RestoreFailed("data", slot, h.sequence, cause=ring.trouble)
-        return into, text
-    if text is None:
-        raise RestoreFailed("schema", slot, "none (raw bytes)", "a buffer in into=")
+    if older is None:
+        if into is None and (text is None or text == "[u8;%d]" % h.data_len):
+            into = bytearray(h.data_len)
+        raw = None if into is None else _as_buffer(into)
+        if raw is not None and (text is None or text == "[u8;%d]" % len(raw)):
+            if len(raw) != h.data_len:
+                raise RestoreFailed("geometry", slot, "%d bytes" % h.data_len, "%d" % len(raw))
+            if not ring.read_data(h, slot, raw):
+                raise RestoreFailed("data", slot, h.sequence, cause=ring.trouble)
+            return into, text
+        if text is None:
+            raise RestoreFailed("schema", slot, "none (raw bytes)", "a buffer in into=")
     data = bytearray(h.data_len)
     if not ring.read_data(h, slot, data):
         raise RestoreFailed("data", slot, h.sequence, cause=ring.trouble)
-    return _decode(text, data, slot, into), text
+    if older is None:
+        return _decode(text, data, slot, into), text
+    from .codec.migrate import migrated
+
+    value = _decode(older, data, slot, None)
+    try:
+        return migrated(older, value, codec, into, migrate), text
+    except EdgeError as e:
+        raise RestoreFailed("schema", slot, older, "%s (%s)" % (text, e), cause=e)
+
+
+def _compile(text):
+    from . import codec
+
+    return codec.compile(text)
 
 
 def _decode(text, data, slot, into):

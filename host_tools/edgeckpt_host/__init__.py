@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .commands import pull as pull
     from .commands import pull_lease as pull_lease
     from .commands import restore as restore
+    from .commands import schema_from_rust as schema_from_rust
+    from .commands import schema_to_rust as schema_to_rust
     from .commands import selftest as selftest
     from .commands import show as show
     from .commands import sign_image as sign_image
@@ -49,7 +51,8 @@ _PLACES = {
     "commands": (
         *("bench", "check_schema", "compare", "compile_schema", "diff", "estimate_wear", "info"),
         *("info_file", "install_module", "list_ports", "log", "make", "plan", "pull"),
-        *("pull_lease", "restore", "selftest", "show", "sign_image", "verify", "verify_file"),
+        *("pull_lease", "restore", "schema_from_rust", "schema_to_rust", "selftest", "show"),
+        *("sign_image", "verify", "verify_file"),
     ),
     "errors": ("HostError",),
     "image": ("Image", "load"),

@@ -515,8 +515,8 @@ def wear(size: int, per_day: float, units: int, **options: Any) -> None:
     Call(options).run(lambda: commands.estimate_wear(size, per_day, units, **chosen))
 
 
-@cli.command(short_help="Check a schema text, or compile it for the board.")
-@click.argument("words", nargs=-1, required=True, metavar="[compile] TEXT [MODULE.py]")
+@cli.command(short_help="Check a schema text, compile it for the board, to and from Rust.")
+@click.argument("words", nargs=-1, required=True, metavar="TEXT | compile .. | from-rust ..")
 @click.option(
     "--form",
     type=click.Choice(["attributes", "dict", "tuple"]),
@@ -529,8 +529,12 @@ def wear(size: int, per_day: float, units: int, **options: Any) -> None:
 def schema(words: tuple[str, ...], **options: Any) -> None:
     """Check a schema TEXT (or file): canonical form, CRC-32, largest encoding.
 
-    compile TEXT MODULE.py: write its encoder as a module to freeze or copy to the board; import
-    it before the stage is made.
+    compile TEXT MODULE.py: write its encoder and decoder as a module to freeze or copy to the
+    board; import it before the stage is made.
+
+    from-rust FILE.rs [TYPE]: the schema of a type that derives Serialize (extra `rust`).
+
+    to-rust TEXT [NAME]: a Rust type for a schema.
     """
     from . import commands
     from .state import schema_argument
@@ -548,10 +552,17 @@ def schema(words: tuple[str, ...], **options: Any) -> None:
 
     if len(words) == 3 and words[0] == "compile":
         call.run(compiled)
+    elif len(words) in (2, 3) and words[0] == "from-rust":
+        call.run(lambda: commands.schema_from_rust(call.file(Path(words[1])), *words[2:]))
+    elif len(words) in (2, 3) and words[0] == "to-rust":
+        call.run(lambda: commands.schema_to_rust(schema_argument(words[1]), *words[2:]))
     elif len(words) == 1:
         call.run(lambda: commands.check_schema(schema_argument(words[0])))
     else:
-        raise click.UsageError("expected: schema TEXT, or schema compile TEXT MODULE.py")
+        raise click.UsageError(
+            "expected: schema TEXT, schema compile TEXT MODULE.py, "
+            "schema from-rust FILE.rs [TYPE], or schema to-rust TEXT [NAME]"
+        )
 
 
 @cli.command(short_help="Print the completion script of a shell.")

@@ -533,6 +533,26 @@ def compile_schema(
     return r.Compiled(made.text, str(path), len(source))
 
 
+def schema_from_rust(path: Path | str, wanted: str | None = None) -> r.Schema:
+    """The schema of the Rust type `wanted` in a file; without it, of the only one there."""
+    from .schema_rust import Rust
+
+    try:
+        source = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise HostError("file", f"{path}: cannot be read: {e}") from e
+    return check_schema(Rust(source).schema(wanted))
+
+
+def schema_to_rust(text: str, name: str = "State") -> r.RustType:
+    """A Rust type `name` for a schema text."""
+    from . import state as st
+    from .schema_rust import to_rust
+
+    made = st.compile_schema(text)
+    return r.RustType(made.text, to_rust(made.text, name))
+
+
 def estimate_wear(
     size: int,
     per_day: float,

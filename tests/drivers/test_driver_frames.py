@@ -17,6 +17,7 @@ OFF_THE_PATH = {
         "__init__",
         "_basic",
         "_four",
+        "_said",
         "_tables",
         "_timing",
         "erases",

@@ -17,6 +17,10 @@ def nor(name, old, new, *tests, file=NOR):
     return Mutant(name, file, old, new, tuple(("nor_basic.py", f"test_{t}") for t in tests))
 
 
+def chip(name, old, new, *tests, file=NOR):
+    return Mutant(name, file, old, new, tuple(("nor_chips.py", f"test_{t}") for t in tests))
+
+
 def sd(name, old, new, *tests):
     return Mutant(name, SD, old, new, tuple(("sd_basic.py", f"test_{t}") for t in tests))
 
@@ -90,22 +94,24 @@ MUTANTS = (
     ),
     nor(
         "4-byte mode is not proved",
-        "if self.jedec[0] == 0xEF and not self._register(_RDSR3) & _ADS:",
-        "if False:",
+        """        if not self._register(self._mode_op) & self._mode_bit:
+            raise OSError(_EIO""",
+        """        if False:
+            raise OSError(_EIO""",
         "no_guess_at_addresses_or_sectors",
     ),
     nor(
         "no wake from deep power-down at the start",
-        """    def _find(self):
+        """        self._query(b"\\xff\\xff", 0)
         self._send_one(_RELEASE)
 """,
-        """    def _find(self):
+        """        self._query(b"\\xff\\xff", 0)
 """,
         "deep_power_down",
     ),
     nor(
         "an operation from before the start is not waited for",
-        "        self._wait(100, _LONGEST_MS)\n",
+        "        self._wait(100, self._longest)\n",
         "        self._busy = False\n",
         "busy_at_the_start_is_waited_for",
     ),
@@ -113,8 +119,8 @@ MUTANTS = (
         "a read does not wait for an interrupted erase",
         """        if self._busy:
             self._wait(0, self._longest)
-        self._address(self._read_command""",
-        """        self._address(self._read_command""",
+        if self._mode_op:""",
+        """        if self._mode_op:""",
         "an_interrupted_wait_is_finished_by_the_next_call",
     ),
     nor(
@@ -168,6 +174,57 @@ MUTANTS = (
             pass
 """,
         (("spi_faults.py", "nor", "Ctrl-C"),),
+    ),
+    chip(
+        "the mode of addresses is not looked at before a write",
+        "if not self._mode_op or self._addresses():",
+        "if True:",
+        "a_supply_that_fails_in_4_byte_mode",
+    ),
+    chip(
+        "the mode of addresses is not looked at before a read",
+        "            self._addresses()\n",
+        "            pass\n",
+        "a_supply_that_fails_in_4_byte_mode",
+    ),
+    chip(
+        "a suspended erase is not gone on with",
+        "            self._send_one(op)\n        self._settled()\n        for op in _RESET",
+        "            pass\n        self._settled()\n        for op in _RESET",
+        "chips_as_another_owner_left_them",
+    ),
+    chip(
+        "QPI is not left",
+        '        self._query(b"\\xff\\xff\\xff\\xff", 0)\n        self._query(b"\\xff\\xff", 0)\n',
+        "",
+        "chips_as_another_owner_left_them",
+    ),
+    chip(
+        "a chip is not unlocked",
+        "            self._latch()\n            if op == _WRSR1:",
+        "            return\n            if op == _WRSR1:",
+        "chips_that_are_locked_at_power_up",
+    ),
+    chip(
+        "XMC is Micron",
+        "VENDORS.get(jedec[0] << 8 | jedec[1]) or",
+        "VENDORS.get(0x20BA if jedec[0] == 0x20 else jedec[0] << 8 | jedec[1]) or",
+        "xmc_is_not_micron",
+        file=INFO,
+    ),
+    chip(
+        "a listed chip is believed whatever its SFDP says",
+        "if row and self.size and",
+        "if row and False and",
+        "chips_that_are_locked_at_power_up",
+        file=INFO,
+    ),
+    chip(
+        "the extended id is not looked at",
+        "        if name.startswith(row[0]):",
+        "        if True:",
+        "chips_without_sfdp",
+        file="drivers/chips.py",
     ),
     sd(
         "CRC16 of what is read is ignored",

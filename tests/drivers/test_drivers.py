@@ -49,7 +49,7 @@ def interpreter(request: pytest.FixtureRequest, name: str) -> list[str]:
 
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
 @pytest.mark.parametrize(
-    "script", ["checksums.py", "nor_basic.py", "sd_basic.py", "port_adapters.py"]
+    "script", ["checksums.py", "nor_basic.py", "nor_chips.py", "sd_basic.py", "port_adapters.py"]
 )
 def test_driver(request: pytest.FixtureRequest, script: str, on: str) -> None:
     run_script(interpreter(request, on), script)

@@ -18,7 +18,7 @@ A dict that stands for a struct has its fields and no other keys.
 """
 
 from .. import crc32
-from ..errors import Catch, DecodeError, EncodeError
+from ..errors import Catch, DecodeError, EncodeError, SchemaError
 from .postcard import Reader, start
 
 __all__ = ["Codec", "DecodeError", "compile", "known", "node"]
@@ -108,21 +108,18 @@ class Codec:
 
     def decode(self, buf, end, into=None):
         """The value that exactly buf[0:end] encodes. DecodeError; reason `trailing` if there is
-        more. into: an object, dict, list or buffer that takes the value (its own shape)."""
+        more. into: an object, dict, list or buffer that takes the value, in place; SchemaError
+        where it cannot. After a DecodeError it may hold a part of it."""
         r = Reader(buf, end)
         try:
-            value = self._read(r)
+            value = self._read(r) if into is None else self._read_into(r, into)
         except MemoryError:
             raise DecodeError("bytes", "the value", "no memory for the value", offset=r.at)
         except DecodeError as e:
             raise DecodeError("bytes", e.where.lstrip(".") or "the value", e.got, offset=e.offset)
         if r.at != end:
             raise DecodeError("trailing", "the value", end - r.at, offset=r.at)
-        if into is None:
-            return value
-        from .decode import merge
-
-        return merge(self.tree, value, into)
+        return value
 
     def _read(self, r):
         if not self.compiled:
@@ -132,6 +129,15 @@ class Codec:
         except DecodeError:
             # Once more, for the path.
             return self.tree.get(self.tree, Reader(r.buf, r.end))
+
+    def _read_into(self, r, old):
+        from .into import into
+
+        value = into(self.tree, r, old)
+        if value is not old:
+            what = "what a %s fits in" % self.tree.kind
+            raise SchemaError("value", "into", repr(old)[:40], what)
+        return value
 
 
 # Compiled schemas (`edgeckpt schema compile`), by text: (max_size, (encode, decode)).

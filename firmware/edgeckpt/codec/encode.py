@@ -40,7 +40,7 @@ def _put_seq(t, b, p, v):
         p = uint(b, p, rows(t.inner, v))
         return _put_columns(t.inner, b, p, v)
     p = uint(b, p, count(v))
-    return _put_items(t.inner, b, p, v)
+    return t.floats.put(b, p, v) if t.floats else _put_items(t.inner, b, p, v)
 
 
 def _put_array(t, b, p, v):
@@ -49,7 +49,7 @@ def _put_array(t, b, p, v):
         return _put_columns(t.inner, b, p, v)
     if count(v) != t.count:
         raise ValueError
-    return _put_items(t.inner, b, p, v)
+    return t.floats.put(b, p, v) if t.floats else _put_items(t.inner, b, p, v)
 
 
 def _put_items(t, b, p, v):
@@ -124,9 +124,12 @@ def _put_row(t, b, p, v):
 
 
 def _put_cell(t, i, b, p, v):
-    v = column(t, v, i)[t.row]
-    t = t.items[i]
-    return _put(t, b, p, flag(v) if t.kind == "bool" else v)
+    v = column(t, v, i)
+    i = t.items[i]
+    if i.cells:
+        return i.cells.put_at(b, p, v, t.row)
+    v = v[t.row]
+    return _put(i, b, p, flag(v) if i.kind == "bool" else v)
 
 
 def _put_tuple(t, b, p, v):

@@ -7,11 +7,13 @@ so, each stays within a frame of 11 words, and what does not fit the type or the
 """
 
 import sys
+from array import array
 from struct import calcsize, pack_into, unpack_from
 
 from ..errors import DecodeError
 from ..loops import copy
-from ..port import const
+from ..port import byte_view, const
+from .varints import varint, zigzag
 
 _ON_BOARD = sys.implementation.name == "micropython"
 MAX_UNITS = const(16384)  # items that take no bytes, in all of one value
@@ -33,7 +35,8 @@ _OVER_F32 = float("3.4028235677973366e38")
 _UNDER_F32 = -_OVER_F32
 _EXACT = const(16777216)  # integers up to here are floats, whatever their precision
 
-_wide = bytearray(20)
+_wide = bytearray(16)
+_out = bytearray(20)
 
 
 def boolean(b, p, v):
@@ -122,7 +125,19 @@ def _words(b, p, v, form, n):
     if n < 0:
         zigzag(_wide, -n)
         n = -n
-    return varint(b, p, _wide, n)
+    return _put(b, p, n)
+
+
+def _put(b, p, n):
+    # The machine code does not look where `b` ends: near it, each byte is put by itself.
+    if p + 20 <= len(b):
+        return varint(b, p, _wide, n)
+    n = varint(_out, 0, _wide, n)
+    i = 0
+    while i < n:
+        b[p + i] = _out[i]
+        i += 1
+    return p + n
 
 
 def u128(b, p, v):
@@ -132,7 +147,7 @@ def u128(b, p, v):
     if v <= 0xFFFFFFFFFFFFFFFF:
         return u64(b, p, v)
     _split(v)
-    return varint(b, p, _wide, 16)
+    return _put(b, p, 16)
 
 
 def i128(b, p, v):
@@ -143,56 +158,12 @@ def i128(b, p, v):
         raise ValueError
     _split(v)
     zigzag(_wide, 16)
-    return varint(b, p, _wide, 16)
+    return _put(b, p, 16)
 
 
 def _split(v):
     # The one integer that no struct format packs.
     copy(_wide, 0, (v & (1 << 128) - 1).to_bytes(16, "little"), 0, 16)
-
-
-def zigzag(w, n):
-    """Turn the n bytes of `w`, a two's complement number, into its zigzag, in place."""
-    sign = 255 if w[n - 1] & 128 else 0
-    n -= 1
-    while n > 0:
-        w[n] = (w[n] << 1 & 255 | w[n - 1] >> 7) ^ sign
-        n -= 1
-    w[0] = w[0] << 1 & 255 ^ sign
-
-
-def varint(b, p, w, n):
-    """The n bytes of `w`, little-endian, as a varint at b[p]; the position behind it. `w` has 4
-    more, of no matter what."""
-    w[n] = w[n + 1] = w[n + 2] = 0
-    n = n * 8 // 28
-    while n and not _bits28(w, n):
-        n -= 1
-    return _varint28(b, p, w, n)
-
-
-def _varint28(b, p, w, n):
-    # Four bytes hold 28 bits, a small int everywhere.
-    i = 0
-    while i < n:
-        p = _four(b, p, _bits28(w, i))
-        i += 1
-    return uint(b, p, _bits28(w, n))
-
-
-def _bits28(w, i):
-    n = i * 7 >> 1
-    if i & 1:
-        return w[n] >> 4 | w[n + 1] << 4 | w[n + 2] << 12 | w[n + 3] << 20
-    return w[n] | w[n + 1] << 8 | w[n + 2] << 16 | (w[n + 3] & 15) << 24
-
-
-def _four(b, p, n):
-    b[p] = n & 127 | 128
-    b[p + 1] = n >> 7 & 127 | 128
-    b[p + 2] = n >> 14 & 127 | 128
-    b[p + 3] = n >> 21 | 128
-    return p + 4
 
 
 class Fixed:
@@ -275,6 +246,68 @@ def raw(b, p, v, n):
     room(b, p, n)
     copy(b, p, v, 0, n)
     return p + n
+
+
+class Floats:
+    """Lists and arrays of floats, `code` "f" or "d". An array of the same type is copied as it is:
+    no float is made of its items, which one of single precision might not hold."""
+
+    def __init__(self, code):
+        self.code = code
+        self.width = 4 if code == "f" else 8
+        self._put = f32 if code == "f" else f64
+        self._at = self._n = -1  # where the array was that the view is of, and its length
+        self._view = None
+
+    def put(self, b, p, v):
+        """The items of `v`."""
+        if isinstance(v, array) and self._look(v):
+            return raw(b, p, self._view, len(v) * self.width)
+        i = 0
+        while i < len(v):
+            p = self._put(b, p, v[i])
+            i += 1
+        return p
+
+    def put_at(self, b, p, v, i):
+        """The i-th item of `v`."""
+        if isinstance(v, array) and self._look(v):
+            room(b, p, self.width)
+            copy(b, p, self._view, i * self.width, self.width)
+            return p + self.width
+        return self._put(b, p, v[i])
+
+    def _look(self, v):
+        # Whether `v` is such an array; its bytes are then in _view. An array that has not moved
+        # is looked at once. (The host has doubles, and arrays that do not grow under a view.)
+        if not _ON_BOARD:
+            return False
+        if self._at != address(v) or self._n != len(v):
+            self._at = address(v)
+            self._n = len(v)
+            self._view = byte_view(v) if typecode(v) == self.code else None
+        return self._view is not None
+
+    def into(self, r, v, n):
+        """Read n items into the array `v`; False if it is none of these."""
+        if not isinstance(v, array) or typecode(v) != self.code:
+            return False
+        n *= self.width
+        copy(byte_view(v), 0, r.buf, r.take(n), n)
+        return True
+
+
+if _ON_BOARD:
+    from uctypes import addressof as address
+
+    def typecode(v):
+        """The type code of the array `v`. Allocates."""
+        return str(v[0:0])[7:8]
+
+else:
+
+    def typecode(v):
+        return v.typecode
 
 
 if _ON_BOARD:

@@ -5,7 +5,7 @@ bound), and what these need.
 """
 
 from . import decode, encode
-from .postcard import Fixed
+from .postcard import Fixed, Floats
 from .tree import INTS
 
 
@@ -37,6 +37,10 @@ def ready(t):
     if kind in ("seq", "array"):
         t.octets = t.inner.kind == "u8"
         t.rows = t.inner.kind == "struct" and len(t.inner.items) > 0
+        t.floats = _floats(t.inner)
+        if t.rows:
+            for i in t.inner.items:
+                i.cells = _floats(i)
         if t.octets:
             shape = "octets" if kind == "seq" else "octet_array"
     elif kind == "bytes":
@@ -86,6 +90,10 @@ def _ready_sizes(t, kind):
         t.least_pair = sum(least)
         t.hashable = _hashable(t.items[0])
         t.at = t.b = t.key = t.next = t.first = t.found = None
+
+
+def _floats(t):
+    return Floats("f" if t.kind == "f32" else "d") if t.kind in ("f32", "f64") else None
 
 
 def _ready_int(t):

@@ -180,6 +180,8 @@ class Source:
             lines = ["p = %s(b, p, count(v))" % self._use("uint")]
         else:
             lines = ["if count(v) != %d:" % t.count, " raise ValueError"]
+        if t.floats:
+            return lines + ["return %s.put(b, p, v)" % self._floats(t.items[0])]
         if not t.items[0].least:
             lines.append("%s(len(v))" % self._use("use_units"))
         return lines + [
@@ -191,6 +193,11 @@ class Source:
         ]
 
     _put_array = _put_seq
+
+    def _floats(self, t):
+        self._use("Floats")
+        code = "f" if t.kind == "f32" else "d"
+        return self._kept("A%d" % self._index(t), "Floats(%r)" % code)
 
     def _is_columns(self, like):
         if like is None:
@@ -215,6 +222,11 @@ class Source:
             lines.append("%s(n)" % self._use("use_units"))
         lines += ["i = 0", "while i < n:"]
         for i in range(len(row.items)):
+            if row.items[i].cells:
+                lines.append(
+                    " p = %s.put_at(b, p, %s, i)" % (self._floats(row.items[i]), columns[i])
+                )
+                continue
             cell = columns[i] + "[i]"
             if row.items[i].kind == "bool":
                 cell = "%s(%s)" % (self._use("flag"), cell)

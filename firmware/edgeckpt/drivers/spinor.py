@@ -12,7 +12,7 @@ what vendors do otherwise are from sfdp.py.
 
 from ..loops import copy, fill
 from ..port import const
-from .sfdp import ALWAYS, LATCH_ENTER, NO_WAY, Chip, hex_id
+from .sfdp import ALWAYS, LATCH_ENTER, Chip, hex_id
 
 _EPERM = const(1)
 _EIO = const(5)
@@ -49,8 +49,11 @@ _WPS = const(0x04)  # 7.1.11, status register 3
 _ADS = const(0x01)  # 256JV, status register 3: the address mode
 
 _STATUS_MS = const(15)  # 9.6, tW
-_LONGEST_MS = const(2000)  # 9.6, tBE2: what may still run at the start
+_LONGEST_MS = const(12_000)  # what may still run at the start: 256 KiB of an S25FL-P, say
 _MARGIN_MS = const(2)  # ticks_ms counts whole milliseconds: one at either end
+_RESUME = b"\x7a\x30"  # erase resume: 8.2.20; Macronix and SST26 30h. Else nothing
+_RESET = b"\x66\x99"  # 8.2.43; the mode of addresses is the one of power-up then. Else nothing
+_RESET_US = const(100)  # 30 there; SST26VF: 100
 _RELEASE_US = const(40)  # tRES1 is 3 us here (9.6), up to 35 us in the table below
 _LATCH_TRIES = const(4)  # 9.3: writes are ignored for tPUW <= 5 ms after power-up
 _LATCH_PAUSE_US = const(2000)
@@ -59,6 +62,11 @@ _LATCH_PAUSE_US = const(2000)
 class SPINor:
     """The flash chip on `spi` (a `machine.SPI`, mode 0 or 3) with chip select `cs` (a `Pin`).
 
+    size, erases ({bytes: opcode}), page, address_bytes: what the chip is, where neither its SFDP
+        tables nor drivers/chips.py tell, or tell wrong. address_bytes=4: 13h, 12h and the given
+        opcodes take 4 address bytes. An erase must take its size everywhere on the chip.
+    unprotect: opcode that unlocks the chip at each start: 0x98 (SST26VF), 0x01 (00h to the status
+        register: AT25DF). Chips of chips.py that are locked at power-up are unlocked.
     erase_size: bytes of an erase unit and block of this device, one that the chip's SFDP offers
         (4096, 32768, 65536); default: the smallest. Large units are erased 4 to 5 times faster
         per byte. `erase_range` uses them whatever the block is, and the slot ring uses that.
@@ -81,7 +89,19 @@ class SPINor:
     """
 
     def __init__(
-        self, spi, cs, *, erase_size=0, fast_read=False, partly_protected=False, clock=None
+        self,
+        spi,
+        cs,
+        *,
+        size=0,
+        erases=None,
+        page=256,
+        address_bytes=0,
+        unprotect=0,
+        erase_size=0,
+        fast_read=False,
+        partly_protected=False,
+        clock=None,
     ):
         if clock is None:
             import time as clock
@@ -103,26 +123,43 @@ class SPINor:
         cs.init(cs.OUT, value=1)
         self._partly = partly_protected
         self._find()
-        self._adopt(Chip(self.jedec, self._sfdp), erase_size, fast_read)
+        chip = Chip(self._query(b"\x9f", 6), self._sfdp, size, erases, page, address_bytes)
+        self._adopt(chip, erase_size, fast_read)
+        self._unlock(unprotect or chip.unlock)
 
     # Detection; may allocate
 
     def _find(self):
+        # What another owner of the chip may have left: continuous read and QPI (the other data
+        # lines are pulled up: ones in all modes), deep power-down, an operation that runs or is
+        # suspended, an error that keeps an S25FL-S busy, 4-byte addresses.
+        self._query(b"\xff\xff\xff\xff", 0)
+        self._query(b"\xff\xff", 0)
         self._send_one(_RELEASE)
         self._sleep(_RELEASE_US)
         self._read_status()
         if self.status in (0x00, 0xFF) and self._id() in (b"\xff\xff\xff", b"\x00\x00\x00"):
             raise OSError(_ENODEV, "no SPI flash: JEDEC id %s" % hex_id(self.jedec))
         if self.status & (_BUSY | 0x60) > _BUSY:
-            self._send_one(_CLEAR)  # S25FL-S: an error from before keeps it busy
-        # An operation may still run from before a reset: the longest one (64 KiB erase).
-        self._busy = True
-        self._wait(100, _LONGEST_MS)
+            self._send_one(_CLEAR)
+        self._longest = _LONGEST_MS
+        for op in _RESUME:
+            self._settled()
+            self._send_one(op)
+        self._settled()
+        for op in _RESET:  # not while it works: that would undo what it does
+            self._send_one(op)
+        self._sleep(_RESET_US)
+        self._settled()
         first = self._id()
         if self._id() != first or first[0] in (0x00, 0xFF):
             raise OSError(
                 _ENODEV, "JEDEC id %s, then %s: bad wiring?" % (hex_id(first), hex_id(self.jedec))
             )
+
+    def _settled(self):
+        self._busy = True
+        self._wait(100, self._longest)
 
     def _id(self):
         self.jedec = self._query(b"\x9f", 3)
@@ -160,14 +197,15 @@ class SPINor:
             raise OSError(_EINVAL, "erase_size %d, this chip has %s" % (unit, sorted(chip.types)))
         self._read_op = _FAST_READ if fast_read else _READ
         self._program_op = _PROGRAM
+        self._mode_op = 0
         types = chip.types
-        long = self.size > 1 << 24 or chip.way == ALWAYS
+        long = self.size > 1 << 24 or chip.way == ALWAYS or chip.types4 is types
         if long and chip.types4 and unit in chip.types4:
             types = chip.types4
             self._read_op = _FAST_READ4 if fast_read else _READ4
             self._program_op = _PROGRAM4
         elif long:
-            self._enter_four(chip.way)
+            self._mode(chip)
         self._command = bytearray(5 if long else 4)
         self._read_command = bytearray(len(self._command) + 1) if fast_read else self._command
         # By index, largest first: size, opcode, microseconds of late, longest milliseconds
@@ -175,20 +213,46 @@ class SPINor:
         self._us = list(us)
         self._longest = max(self._ms)  # of an operation that was interrupted, and still runs
 
-    def _enter_four(self, way):
-        if way == NO_WAY:
-            raise OSError(
-                _ENODEV, "JEDEC id %s: no known way to 4-byte addresses" % hex_id(self.jedec)
-            )
-        if way == ALWAYS:
+    def _mode(self, chip):
+        # Opcodes with 4 address bytes come before this: the mode ends with the supply, and what
+        # is then sent reaches another address. So it must show, and is looked at each time.
+        if chip.way == ALWAYS:
             return
-        if way == LATCH_ENTER:
+        if not chip.way or not chip.mode_op:
+            raise OSError(
+                _ENODEV,
+                "JEDEC id %s: no opcodes with 4 address bytes known, nor a mode that shows; its"
+                " first 16 MiB: SPINor(spi, cs, size=16777216, erases={4096: 0x20})"
+                % hex_id(self.jedec),
+            )
+        self._latched = chip.way == LATCH_ENTER
+        self._mode_op = chip.mode_op
+        self._mode_bit = chip.mode_bit
+        self._enter_four()
+
+    def _enter_four(self):
+        if self._latched:
             self._send_one(_WREN)
         self._send_one(_ENTER4)
-        if way == LATCH_ENTER:
+        if self._latched:
             self._send_one(_WRDI)
-        if self.jedec[0] == 0xEF and not self._register(_RDSR3) & _ADS:
+        if not self._register(self._mode_op) & self._mode_bit:
             raise OSError(_EIO, "the chip did not take 4-byte addresses (B7h)")
+
+    def _unlock(self, op):
+        if op:
+            self._latch()
+            if op == _WRSR1:
+                self._write_register(op, 0)
+            else:
+                self._send_one(op)
+
+    def _addresses(self):
+        # Before the latch for a read; behind it for a write: a supply that fails takes both.
+        if not self._register(self._mode_op) & self._mode_bit:
+            self._enter_four()
+            return False
+        return True
 
     # Block protocol; allocation-free
 
@@ -197,6 +261,8 @@ class SPINor:
         self._range(n, off, len(buf))
         if self._busy:
             self._wait(0, self._longest)
+        if self._mode_op:
+            self._addresses()
         self._address(self._read_command, self._read_op, n * self.erase_size + off)
         self._receive(buf)
 
@@ -365,7 +431,8 @@ class SPINor:
             self._send_one(_WREN)
             self._read_status()
             if self.status & (_WEL | _BUSY) == _WEL and self.status != 0xFF:
-                break
+                if not self._mode_op or self._addresses():
+                    break
             tries += 1
             if tries == _LATCH_TRIES:
                 self._no_latch()

@@ -6,6 +6,7 @@ allocation on the word of a length would end in "no memory", which is no error o
 
 import sys
 
+from dice import Dice
 from edgeckpt import codec
 from edgeckpt.errors import DecodeError, SchemaError
 from notation import encode, same
@@ -21,21 +22,6 @@ SCHEMAS = [
     "key:[u8;32]}",
 ]  # fmt: skip
 ALPHABET = "{}[]()<>,:;enumVecOptionMapu8163264128fbolstrcharbytes_aA09 \n"
-
-
-class Dice:
-    """xorshift of 30 bits: small ints everywhere, the same numbers on every interpreter."""
-
-    def __init__(self, seed):
-        self.x = (seed * 2654435 + 97) & 0x3FFFFFFF or 1
-
-    def below(self, n):
-        x = self.x
-        x ^= (x << 13) & 0x3FFFFFFF
-        x ^= x >> 17
-        x ^= (x << 5) & 0x3FFFFFFF
-        self.x = x
-        return (x >> 3) % n
 
 
 LENGTHS = (b"\xff\xff\xff\xff\x0f", b"\xff\xff\xff\x7f", b"\x80\x80\x04", b"\xff" * 9 + b"\x01")

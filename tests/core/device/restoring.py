@@ -168,8 +168,11 @@ def test_another_lease_id_geometry_schema():
     refused(d, "geometry", count=8)
     refused(d, "geometry", block_size=512)
     refused(d, "geometry", capacity=600)
-    e = refused(d, "schema", schema="{count:u64,name:str,gains:[f32;2]}")
-    assert "u32" in e.got and "u64" in e.want
+    e = refused(d, "schema", schema="{count:u16,name:str,gains:[f32;2]}")
+    assert "u32" in e.got and "u16" in e.want
+    wider = "{count:u64,name:str,gains:[f32;2]}"
+    refused(d, "schema", schema=wider, migrate=False)
+    assert restored(d, schema=wider)[0] == state(2)
     refused(d, "schema", schema="u8")
     refused(d, "none", start=4)
 

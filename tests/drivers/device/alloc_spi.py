@@ -12,6 +12,7 @@ import micropython
 import rig
 from edgeckpt.drivers import adapters
 
+from boards.models import w25q
 from boards.models.spi import Clock, Tape
 
 
@@ -92,9 +93,12 @@ nor = rig.SPINor
 replay("SPINor", rig.nor(), nor, on_nor)
 replay("SPINor, slow chip", rig.nor(times=(2900, 399_000, 1, 1, 1)), nor, on_nor)
 replay("SPINor, 32 MiB", rig.nor(1 << 25, jedec=b"\xef\x40\x19", base=0), nor, on_nor)
+tables = w25q.sfdp_tables(1 << 25, (700, 45_000, 120_000, 150_000, 1), bait=False)
+r = rig.nor(1 << 25, jedec=b"\xef\x40\x19", base=0, sfdp=tables, four_ops=False)
+replay("SPINor, 32 MiB in 4-byte mode", r, nor, on_nor)
 replay("SPINor, fast read", rig.nor(driver={"fast_read": True}), nor, on_nor)
-for family, maker in (("micron", 0x20), ("macronix", 0xC2), ("spansion", 0x01)):
-    r = rig.nor(family=family, jedec=bytes((maker, 0x40, 0x12)))
+for family, maker in (("micron", b"\x20\xba"), ("macronix", b"\xc2\x20"), ("spansion", b"\1\2")):
+    r = rig.nor(family=family, jedec=maker + b"\x12")
     replay("SPINor, " + family, r, nor, on_nor)
 r = rig.nor()
 start = r.start

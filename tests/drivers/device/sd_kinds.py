@@ -10,7 +10,7 @@ import sys
 import edgeckpt  # before rig: from in there its imports are too deep for a 32-bit stack
 import edgeckpt.lease
 import rig
-from edgeckpt.drivers import crc
+from edgeckpt.drivers.crc import crc7
 from edgeckpt.drivers.sdcard import SDCard
 
 from boards.models.faults import Dice
@@ -93,7 +93,7 @@ class Hasty(SDCard):
 
     def _send(self, index):
         self._cmd[0] = 0x40 | index
-        self._cmd[5] = crc.crc7(self._cmd)
+        self._cmd[5] = crc7(self._cmd)
         self._spi.write(self._cmd)
         for _ in range(9):
             self.r1 = self._byte()

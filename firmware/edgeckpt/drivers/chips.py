@@ -1,0 +1,228 @@
+"""Serial NOR flash chips without SFDP tables, by what they answer to 9Fh; loaded for those only.
+
+Promises: an erase is listed only if it takes that size everywhere on every chip with this id (the
+MX25L6405 erases 64 KiB by 20h, the MX25L6405D 4 KiB, by the same id: only D8h is listed; the
+EN25B has small sectors at an end, the EN25P with the same id has not: neither is listed).
+
+A line: id (alone: a chip not to be taken for the next ones), KiB, erases in KiB (20h for 4, 52h
+for 32, D8h above, or =OPCODE), and after that "row R" for a row of `sfdp.VENDORS` that the maker's
+byte does not tell, or "4" for a chip with 4 address bytes and the opcodes 13h, 12h. Pages
+are 256 bytes or larger. Times: at least what each of the datasheets allows, see sfdp.py.
+
+Sources: each vendor's datasheet, its tables of the instruction set, of the identification (RDID)
+and of the memory organisation; ids, sizes and erases were held against flashrom's flashchips.c of
+2026-08, extended ids against Linux' spansion.c.
+"""
+
+# ST, Numonyx, Micron: M25P05-A .. M25P128, M25PX80 .. PX64, M25PE10 .. PE80. 2040xx is the
+# M45PE (64 KiB by D8h, no 20h) and XMC's XM25QH alike up to 2 MiB, XMC's alone above.
+# Spansion: S25FL004A .. 064A and 032P, 064P; S25FL128P, 129P, 127S, 128S by the fourth and fifth
+# byte (0300 and 4D00: 256 KiB, 0301 and 4D01: 64 KiB); S25FL256S, 512S; S25FL116K .. 164K,
+# 204K, 208K. Not the S25FS-S (sixth byte 81): D8h leaves out its 4 KiB sectors.
+# Microchip SST26VF016B, 032B, 064B: D8h takes 8, 32 or 64 KiB.
+# Adesto, Atmel AT25DF, AT25DL, AT26DF.
+# Macronix MX25L, of several generations; MX25L1635D, E, 3235D.
+# Winbond W25X, W25Q (V, W, M); the W25Q256 in its 4-byte mode.
+# Eon EN25F, EN25Q; AMIC A25L; ESMT F25L; Fudan FM25F; GigaDevice GD25Q, LQ; ISSI IS25LP, WP, LQ;
+# PMC Pm25LD, LQ; Boya BY25D, Q; XTX XT25F; Zbit ZB25VQ; Zetta ZD25D; Sanyo LE25; Nantronics N25S;
+# Puya P25Q, P25D
+_CHIPS = """
+202010 64 32=D8
+202011 128 32=D8
+202012 256 64
+202013 512 64
+202014 1024 64
+202015 2048 64
+202016 4096 64
+202017 8192 64
+202018 16384 256
+207114 1024 4,64
+207115 2048 4,64
+207116 4096 4,64
+207117 8192 4,64
+208011 128 4,64
+208012 256 4,64
+208013 512 4,64
+208014 1024 4,64
+208015 2048 4,64
+204014 1024 64
+204015 2048 64
+204016 4096 4,32,64
+204017 8192 4,32,64
+204018 16384 4,32,64
+205014 1024 4,32,64
+205015 2048 4,32,64
+205016 4096 4,32,64
+204117 8192 4,32,64
+204118 16384 4,32,64
+207017 8192 4,32,64
+207018 16384 4,32,64
+010212 512 64
+010213 1024 64
+010214 2048 64
+010215 4096 64
+010216 8192 64
+0120180300 16384 256
+0120180301 16384 64
+0120184D0081
+0120184D0181
+0102194D0081
+0102194D0181
+0102204D0081
+0120184D00 16384 256
+0120184D01 16384 64
+0102194D00 32768 256=DC 4
+0102194D01 32768 64=DC 4
+0102204D00 65536 256=DC 4
+014013 512 4,64
+014014 1024 4,64
+014015 2048 4,64
+014016 4096 4,64
+014017 8192 4,64
+BF2641 2048 4
+BF2642 4096 4
+BF2643 8192 4
+1F4300 256 4,32,64 row DF
+1F4301 256 4,32,64 row DF
+1F4401 512 4,32,64 row DF
+1F4501 1024 4,32,64 row DF
+1F4502 1024 4,32,64 row DF
+1F4600 2048 4,32,64 row DF
+1F4601 2048 4,32,64 row DF
+1F4602 2048 4,32,64 row DF
+1F4603 2048 4,32,64 row DF
+1F4700 4096 4,32,64 row DF
+1F4701 4096 4,32,64 row DF
+1F4800 8192 4,32,64 row DF
+C22010 64 4,64
+C22011 128 4,64
+C22012 256 4,64
+C22013 512 4,64
+C22014 1024 4,64
+C22015 2048 64
+C22016 4096 64
+C22017 8192 64
+C22018 16384 4,64
+C22415 2048 4,64
+C22515 2048 4,64
+C25E16 4096 4,64
+C22814 1024 4,32,64
+C22815 2048 4,32,64
+C22817 8192 4,32,64
+EF3010 64 4,64
+EF3011 128 4,64
+EF3012 256 4,64
+EF3013 512 4,64
+EF3014 1024 4,64
+EF3015 2048 4,32,64
+EF3016 4096 4,32,64
+EF3017 8192 4,32,64
+EF4013 512 4,32,64
+EF4014 1024 4,32,64
+EF4015 2048 4,32,64
+EF4016 4096 4,32,64
+EF4017 8192 4,32,64
+EF4018 16384 4,32,64
+EF4019 32768 4,32,64
+EF5012 256 4,32,64
+EF5013 512 4,32,64
+EF5014 1024 4,32,64
+EF6013 512 4,32,64
+EF6014 1024 4,32,64
+EF6015 2048 4,32,64
+EF6016 4096 4,32,64
+EF6017 8192 4,32,64
+EF6018 16384 4,32,64
+EF7018 16384 4,32,64
+1C3112 256 4,64
+1C3113 512 4,64
+1C3114 1024 4,64
+1C3115 2048 4,64
+1C3116 4096 4,64
+1C3117 8192 4,64
+1C3013 512 4,64
+1C3014 1024 4,64
+1C3015 2048 4,64
+1C3016 4096 4,64
+1C3017 8192 4,64
+1C3018 16384 4,64
+373011 128 4,64
+373012 256 4,64
+373013 512 4,64
+373014 1024 4,64
+373015 2048 4,64
+373016 4096 4,64
+374016 4096 4,64
+8C2014 1024 4,64
+8C2016 4096 4,64
+A13110 64 4,32,64
+A13111 128 4,32,64
+A13112 256 4,32,64
+A13113 512 4,32,64
+C84012 256 4,32,64
+C84013 512 4,32,64
+C84014 1024 4,32,64
+C84015 2048 4,32,64
+C84016 4096 4,32,64
+C84017 8192 4,32,64
+C84018 16384 4,32,64
+C86015 2048 4,32,64
+C86016 4096 4,32,64
+C86017 8192 4,32,64
+9D6015 2048 4,32,64
+9D6016 4096 4,32,64
+9D6017 8192 4,32,64
+9D6018 16384 4,32,64
+9D7016 4096 4,32,64
+9D7017 8192 4,32,64
+9D7018 16384 4,32,64
+9D4016 4096 4,32,64
+9D1445 2048 4,64
+7F9D20 64 4
+7F9D21 128 4
+7F9D22 256 4,64
+7F9D7E 512 64
+7F9D45 2048 4,64
+684012 256 4,32,64
+684013 512 4,32,64
+684014 1024 4,32,64
+684015 2048 4,32,64
+684017 8192 4,32,64
+684018 16384 4,32,64
+0B4012 256 4,64
+0B4017 8192 4,32,64
+0B4018 16384 4,32,64
+0E4015 2048 4,32,64
+BA2012 256 4,32,64
+BA2013 512 4,32,64
+620612 256 4,64
+620613 512 4,64
+D53013 512 4,32,64
+D53014 1024 4,32,64
+D53015 2048 4,64
+854012 256 4,32,64
+856014 1024 4,32,64
+856016 4096 4,32,64
+"""
+
+
+def find(ident):
+    """[id, KiB, erases, more ...] of the chip whose answer to 9Fh begins so, or None."""
+    name = "".join("%02X" % b for b in ident)
+    at = _CHIPS.find("\n" + name[:6])
+    while at >= 0:
+        row = _CHIPS[at + 1 : _CHIPS.find("\n", at + 1)].split()
+        if name.startswith(row[0]):
+            return row if len(row) > 1 else None
+        at = _CHIPS.find("\n" + name[:6], at + 1)
+    return None
+
+
+def erases(text):
+    """{bytes: opcode} of the third word."""
+    found = {}
+    for word in text.split(","):
+        size, _, opcode = word.partition("=")
+        kib = int(size)
+        found[kib << 10] = int(opcode, 16) if opcode else {4: 0x20, 32: 0x52}.get(kib, 0xD8)
+    return found
