@@ -101,6 +101,8 @@ class CheckpointedStageState(Generic[_S]):
         into: Any = None,
         fallback: bool = False,
         plain: bool = False,
+        migrate: bool | Callable[[Any], Any] | None = None,
+        moved_from: BlockLease | None = None,
         **options: Any,
     ) -> CheckpointedStageState[_S]: ...
     @classmethod
@@ -116,6 +118,7 @@ class CheckpointedStageState(Generic[_S]):
         observer: CheckpointFlushObserver | None = None,
         magic: bytes = ...,
         version: int = ...,
+        migrate: bool | Callable[[Any], Any] | None = None,
     ) -> CheckpointedStageState[Any]: ...
     @property
     def sequence(self) -> int: ...
