@@ -60,6 +60,11 @@ def test_cards_of_two_models(request: pytest.FixtureRequest, on: str) -> None:
     print(run_script(interpreter(request, on), "sd_kinds.py", *(["full"] if TIMES > 1 else [])))
 
 
+@pytest.mark.parametrize("on", ["cpython", "mpy32"])
+def test_guard_of_cards(request: pytest.FixtureRequest, on: str) -> None:
+    run_script(interpreter(request, on), "guards.py")
+
+
 def test_faults_of_the_interface(mpy64: list[str]) -> None:
     print(run_script(mpy64, "spi_faults.py"))
 
