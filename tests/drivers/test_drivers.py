@@ -61,8 +61,9 @@ def test_cards_of_two_models(request: pytest.FixtureRequest, on: str) -> None:
 
 
 @pytest.mark.parametrize("on", ["cpython", "mpy32"])
-def test_guard_of_cards(request: pytest.FixtureRequest, on: str) -> None:
-    run_script(interpreter(request, on), "guards.py")
+@pytest.mark.parametrize("script", ["guards.py", "fram.py"])
+def test_guard_of_cards_and_fram(request: pytest.FixtureRequest, script: str, on: str) -> None:
+    run_script(interpreter(request, on), script)
 
 
 def test_faults_of_the_interface(mpy64: list[str]) -> None:
