@@ -92,9 +92,8 @@ class SPIFRAM:
     def readblocks(self, n, buf):
         """Fill `buf` from block `n` on."""
         self._address(_READ, self._range(n, len(buf)))
+        self._select()
         try:
-            self._cs(0)
-            self._spi.write(self._command)
             self._spi.readinto(buf)
         finally:
             self._cs(1)
@@ -137,14 +136,21 @@ class SPIFRAM:
     def _store(self, at, buf):
         self._enable()
         self._address(_WRITE, at)
+        self._select()
         try:
-            self._cs(0)
-            self._spi.write(self._command)
             self._spi.write(buf)
         finally:
             self._cs(1)
         if self._page:
             self._wait()
+
+    def _select(self):
+        try:
+            self._cs(0)
+            self._spi.write(self._command)
+        except BaseException:  # Ctrl-C: the chip must not listen to what others say on the bus
+            self._cs(1)
+            raise
 
     def _address(self, op, at):
         c = self._command
