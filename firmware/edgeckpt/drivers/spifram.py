@@ -92,11 +92,7 @@ class SPIFRAM:
     def readblocks(self, n, buf):
         """Fill `buf` from block `n` on."""
         self._address(_READ, self._range(n, len(buf)))
-        self._select()
-        try:
-            self._spi.readinto(buf)
-        finally:
-            self._cs(1)
+        self._receive(buf)
 
     def writeblocks(self, n, buf):
         """Store `buf` from block `n` on."""
@@ -136,21 +132,27 @@ class SPIFRAM:
     def _store(self, at, buf):
         self._enable()
         self._address(_WRITE, at)
-        self._select()
-        try:
-            self._spi.write(buf)
-        finally:
-            self._cs(1)
+        self._transmit(buf)
         if self._page:
             self._wait()
 
-    def _select(self):
+    # Chip select goes up whatever happens: a Ctrl-C must not leave the chip listening to others.
+
+    def _receive(self, buf):
         try:
             self._cs(0)
             self._spi.write(self._command)
-        except BaseException:  # Ctrl-C: the chip must not listen to what others say on the bus
+            self._spi.readinto(buf)
+        finally:
             self._cs(1)
-            raise
+
+    def _transmit(self, buf):
+        try:
+            self._cs(0)
+            self._spi.write(self._command)
+            self._spi.write(buf)
+        finally:
+            self._cs(1)
 
     def _address(self, op, at):
         c = self._command
