@@ -61,8 +61,8 @@ def test_cards_of_two_models(request: pytest.FixtureRequest, on: str) -> None:
 
 
 @pytest.mark.parametrize("on", ["cpython", "mpy32"])
-@pytest.mark.parametrize("script", ["guards.py", "fram.py"])
-def test_guard_of_cards_and_fram(request: pytest.FixtureRequest, script: str, on: str) -> None:
+@pytest.mark.parametrize("script", ["guards.py", "fram.py", "trials.py"])
+def test_guard_fram_and_selftest(request: pytest.FixtureRequest, script: str, on: str) -> None:
     run_script(interpreter(request, on), script)
 
 
