@@ -47,7 +47,7 @@ def _pyproject(text: str) -> str:
     # The list of the wheel's packages; boards/ (but for the boards themselves) is edgeckpt_boards.
     folders = {p.parent for top in ("firmware", "host_tools", "boards/[a-z]*")
                for p in ROOT.glob(f"{top}/**/*.py")} | {ROOT / "boards"}  # fmt: skip
-    names = []
+    names = ["edgeckpt-stubs"]  # host_tools/stubs
     for folder in folders:
         first, *rest = folder.relative_to(ROOT).parts
         if folder.name != "lib" and "__pycache__" not in rest:

@@ -149,9 +149,10 @@ class CheckpointedStageState:
 
         schema: expected schema text; default: the one in the header. A checkpoint of another is
             taken over by rule (docs/manual.md, "From one version to the next"): fields that are
-            new keep what `into` holds, fields that are gone are dropped, integers may be wider.
-        migrate: a function that is called with the value of a checkpoint with another schema and
-            with that text, and gives the value to take; False: such a checkpoint is refused.
+            new keep what `into` holds, integers may be wider.
+        migrate: True: fields that are gone are dropped; a function: it is called with the value
+            of a checkpoint with another schema and with that text, and gives the value to take;
+            False: such a checkpoint is refused.
         into: an object, dict, list or buffer that takes the state; default: new dicts and lists
             (a bytearray for a state without schema).
         fallback: accept an older checkpoint where the newest is corrupt (`fell_back` says so).

@@ -149,7 +149,7 @@ def ports(**options: Any) -> None:
     """List the serial ports that may be boards."""
     from . import commands
 
-    Call(options).run(commands.ports)
+    Call(options).run(commands.list_ports)
 
 
 @cli.command(short_help="Leases, slots, newest sequence, schema, health, wear.")
@@ -392,7 +392,7 @@ def sign(file: Path, key: Path, signature: Path | None, **options: Any) -> None:
     from . import commands
 
     call = Call(options)
-    call.run(lambda: commands.sign(call.load(file, None), key, signature))
+    call.run(lambda: commands.sign_image(call.load(file, None), key, signature))
 
 
 @cli.command(short_help="Sequence, health and state of a lease, live.")
@@ -431,7 +431,7 @@ def install(
 
     Call(options).each_port(
         lambda c: c.at_repl(
-            lambda link: commands.install(
+            lambda link: commands.install_module(
                 link,
                 source=source,
                 packages=package or ("all",),
@@ -512,11 +512,11 @@ def wear(size: int, per_day: float, units: int, **options: Any) -> None:
 
     names = ("capacity", "restarts_per_day", "erase_unit", "block_size", "endurance")
     chosen = {name: options[name] for name in names}
-    Call(options).run(lambda: commands.wear(size, per_day, units, **chosen))
+    Call(options).run(lambda: commands.estimate_wear(size, per_day, units, **chosen))
 
 
-@cli.command(short_help="Check a schema text, or compile it for the board.")
-@click.argument("words", nargs=-1, required=True, metavar="[compile] TEXT [MODULE.py]")
+@cli.command(short_help="Check a schema text, compile it for the board, to and from Rust.")
+@click.argument("words", nargs=-1, required=True, metavar="TEXT | compile .. | from-rust ..")
 @click.option(
     "--form",
     type=click.Choice(["attributes", "dict", "tuple"]),
@@ -529,8 +529,12 @@ def wear(size: int, per_day: float, units: int, **options: Any) -> None:
 def schema(words: tuple[str, ...], **options: Any) -> None:
     """Check a schema TEXT (or file): canonical form, CRC-32, largest encoding.
 
-    compile TEXT MODULE.py: write its encoder as a module to freeze or copy to the board; import
-    it before the stage is made.
+    compile TEXT MODULE.py: write its encoder and decoder as a module to freeze or copy to the
+    board; import it before the stage is made.
+
+    from-rust FILE.rs [TYPE]: the schema of a type that derives Serialize (extra `rust`).
+
+    to-rust TEXT [NAME]: a Rust type for a schema.
     """
     from . import commands
     from .state import schema_argument
@@ -539,7 +543,7 @@ def schema(words: tuple[str, ...], **options: Any) -> None:
     o = options
 
     def compiled() -> Result:
-        return commands.schema_compile(
+        return commands.compile_schema(
             schema_argument(words[1]),
             call.file(Path(words[2])),
             form=o["form"],
@@ -548,10 +552,17 @@ def schema(words: tuple[str, ...], **options: Any) -> None:
 
     if len(words) == 3 and words[0] == "compile":
         call.run(compiled)
+    elif len(words) in (2, 3) and words[0] == "from-rust":
+        call.run(lambda: commands.schema_from_rust(call.file(Path(words[1])), *words[2:]))
+    elif len(words) in (2, 3) and words[0] == "to-rust":
+        call.run(lambda: commands.schema_to_rust(schema_argument(words[1]), *words[2:]))
     elif len(words) == 1:
-        call.run(lambda: commands.schema(schema_argument(words[0])))
+        call.run(lambda: commands.check_schema(schema_argument(words[0])))
     else:
-        raise click.UsageError("expected: schema TEXT, or schema compile TEXT MODULE.py")
+        raise click.UsageError(
+            "expected: schema TEXT, schema compile TEXT MODULE.py, "
+            "schema from-rust FILE.rs [TYPE], or schema to-rust TEXT [NAME]"
+        )
 
 
 @cli.command(short_help="Print the completion script of a shell.")

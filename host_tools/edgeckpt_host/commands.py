@@ -17,7 +17,6 @@ from zlib import crc32
 from edgeckpt import header as hdr
 
 from . import results as r
-from . import state as st
 from .board import Board, Lease, Progress, complete_schema
 from .errors import HostError
 from .image import Dump, Image, build, dump_headers, load, parse, read_file, write_file
@@ -43,7 +42,7 @@ def lease_document(lease: Lease) -> dict[str, Any]:
 # Looking
 
 
-def ports() -> r.Ports:
+def list_ports() -> r.Ports:
     """The serial ports that may be boards."""
     from .ports import boards
 
@@ -128,6 +127,8 @@ def log(board: Board, *, lease_id: int | None = None) -> r.Log:
 
 def show(source: Source, *, schema: str | None = None) -> r.Shown:
     """The state of an image, decoded by its own schema or the one given."""
+    from . import state as st
+
     image = _loaded(source)
     text, exact, plain = st.of_image(image, schema)
     if not text and not image.integrity:
@@ -141,6 +142,8 @@ def show(source: Source, *, schema: str | None = None) -> r.Shown:
 
 def diff(old: Source, new: Source, *, schema: str | None = None) -> r.Differences:
     """Two states, field by field."""
+    from . import state as st
+
     images = (_loaded(old), _loaded(new))
     values = []
     for image in images:
@@ -254,6 +257,8 @@ class _Restore:
         plain: bool,
         schema: str | None,
     ) -> None:
+        from . import state as st
+
         self.lease = lease = board.lease(lease_id)
         self.state = image.state
         h = image.header
@@ -384,6 +389,8 @@ def make(
     slot_blocks: int | None = None,
 ) -> r.Made:
     """An image from JSON (exact or plain notation), for provisioning."""
+    from . import state as st
+
     text = st.compile_schema(schema).text
     try:
         value = json.loads(read_file(json_file))
@@ -418,6 +425,8 @@ def verify_file(
 ) -> r.VerifiedFile:
     """An image: header, data, schema, and with a public key its signature. HostError `unproved`
     for a plain image, which is read as far as it can be, and without a right signature."""
+    from . import state as st
+
     image = _loaded(source)
     h = image.header
     found = r.VerifiedFile(image.source, image.info, False, False, image.notes)
@@ -502,26 +511,49 @@ def compare(
     return r.Compared(lease.lease_id, str(path), len(data) // size, bad, board.link.received)
 
 
-def schema(text: str) -> r.Schema:
+def check_schema(text: str) -> r.Schema:
     """A schema text: its canonical form, its CRC-32, its largest encoding."""
+    from . import state as st
+
     codec = st.compile_schema(text)
     crc = int.from_bytes(codec.crc, "little")
     return r.Schema(codec.text, f"0x{crc:08x}", codec.max_size)
 
 
-def schema_compile(
+def compile_schema(
     text: str, path: Path | str, *, form: str = "attributes", columns: bool = False
 ) -> r.Compiled:
     """The encoder of a schema as a module for the board."""
-    from .schema_compile import compile_schema
+    from . import schema_compile
+    from . import state as st
 
     made = st.compile_schema(text)
-    source = compile_schema(made.text, form=form, columns=columns)
+    source = schema_compile.compile_schema(made.text, form=form, columns=columns)
     write_file(path, source.encode())
     return r.Compiled(made.text, str(path), len(source))
 
 
-def wear(
+def schema_from_rust(path: Path | str, wanted: str | None = None) -> r.Schema:
+    """The schema of the Rust type `wanted` in a file; without it, of the only one there."""
+    from .schema_rust import Rust
+
+    try:
+        source = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise HostError("file", f"{path}: cannot be read: {e}") from e
+    return check_schema(Rust(source).schema(wanted))
+
+
+def schema_to_rust(text: str, name: str = "State") -> r.RustType:
+    """A Rust type `name` for a schema text."""
+    from . import state as st
+    from .schema_rust import to_rust
+
+    made = st.compile_schema(text)
+    return r.RustType(made.text, to_rust(made.text, name))
+
+
+def estimate_wear(
     size: int,
     per_day: float,
     units: int,
@@ -554,7 +586,7 @@ def wear(
         raise HostError("usage", f"wear: {e}") from e
 
 
-def sign(source: Source, key: Path | str, signature: Path | str | None = None) -> r.Signed:
+def sign_image(source: Source, key: Path | str, signature: Path | str | None = None) -> r.Signed:
     """Sign an image with a private Ed25519 key (PEM), into a file beside it."""
     from .sign import write
 
@@ -564,7 +596,7 @@ def sign(source: Source, key: Path | str, signature: Path | str | None = None) -
 # Boards
 
 
-def install(
+def install_module(
     link: Link,
     *,
     source: Path | None = None,

@@ -47,15 +47,12 @@ def _harmless(kind: int, tag: int) -> bytes:
     return next(f for f in frames if all(byte == 0 or byte > 127 for byte in f[2:]))
 
 
-class AgentError(Exception):
+class AgentError(HostError):
     """An ERROR frame: code (wire.E_..), a, sentence."""
 
     def __init__(self, frame: Frame) -> None:
-        super().__init__(frame.payload.decode("utf-8", "replace"))
         self.code = frame.b
         self.a = frame.a
-
-    def as_host_error(self, where: str) -> HostError:
         cause = {
             wire.E_LEASE: "lease",
             wire.E_READ_ONLY: "refused",
@@ -66,7 +63,11 @@ class AgentError(Exception):
             wire.E_TRANSFER: "link",
             wire.E_ARGUMENT: "geometry",
         }.get(self.code, "medium")
-        return HostError(cause, f"{where}: {self}", block=self.a)
+        super().__init__(cause, frame.payload.decode("utf-8", "replace"), block=self.a)
+
+    def as_host_error(self, where: str) -> HostError:
+        """The same, with the place where it happened."""
+        return HostError(self.cause, f"{where}: {self}", block=self.a)
 
 
 class Link:

@@ -170,7 +170,10 @@ def files(sources: Sources, package: Package, kind: str) -> dict[str, str]:
             break
         lead, inner = absorbed
         units[lead] |= units.pop(inner)
-    texts = {lead: merge(sources, lead, unit, kind) for lead, unit in units.items()}
+    # What a program imports comes first, then what that loads on demand.
+    loaded = {n for m in mine for n in sources.needs(m)}
+    order = sorted(units, key=lambda m: (not m.endswith("/__init__"), m in loaded, m))
+    texts = {lead: merge(sources, lead, units[lead], kind) for lead in order}
     return {lead: text for lead, text in texts.items() if text.strip()}
 
 

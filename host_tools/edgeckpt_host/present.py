@@ -248,3 +248,8 @@ def _compiled(result: r.Compiled, out: Output) -> None:
     out.note(
         f"{result.module}: {result.bytes} bytes; import it on the board before the stage is made"
     )
+
+
+@tell.register
+def _rust_type(result: r.RustType, out: Output) -> None:
+    out.line(result.rust.rstrip())

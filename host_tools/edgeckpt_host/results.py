@@ -341,4 +341,12 @@ class Compiled(Result):
     bytes: Count
 
 
+@dataclass
+class RustType(Result):
+    command: ClassVar[str] = "schema"
+    port: ClassVar[bool | None] = False
+    schema: str
+    rust: str
+
+
 FOUND = (VerifiedFile, Verified, Compared, Differences)  # the details of an error, where it is one

@@ -54,5 +54,12 @@ def test_without_native_emitters(request: pytest.FixtureRequest, script: str, on
 
 
 @pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
+def test_varints(request: pytest.FixtureRequest, on: str) -> None:
+    found = run(request, on, "varints.py").split()
+    there = ["postcard", "varints_plain", *([] if on == "cpython" else ["varints_viper"])]
+    assert found == ["ok", *there]
+
+
+@pytest.mark.parametrize("on", ["cpython", "mpy64", "mpy32"])
 def test_schema_texts_that_are_refused(request: pytest.FixtureRequest, on: str) -> None:
     assert "ok" in run(request, on, "schema_texts.py")

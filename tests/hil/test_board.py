@@ -6,7 +6,6 @@ What needs a blank file system or another firmware (installing) is in test_insta
 import json
 import os
 import re
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,11 +56,18 @@ def test_checkpoint_allocates_nothing(writable: Rig, medium_lease: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("script", [CORE / "loops.py", DRIVERS / "checksums.py"])
-def test_byte_loops(board: Rig, script: Path) -> None:
+@pytest.mark.parametrize(
+    "script, in_use",
+    [
+        (CORE / "loops.py", "in-use"),
+        (CODEC / "varints.py", "postcard"),
+        (DRIVERS / "checksums.py", "sdcard"),
+    ],
+)
+def test_byte_loops(board: Rig, script: Path, in_use: str) -> None:
     found = board.run(script.read_text(), timeout=300).split()
     print(board.port, found)
-    assert found[:1] == ["ok"] and {"in-use", "sdcard"} & {*found}
+    assert found[:1] == ["ok"] and in_use in found
 
 
 def test_byte_loops_are_machine_code(board: Rig) -> None:
@@ -184,20 +190,6 @@ stage.checkpoint()
     assert said.strip() in ("2", "3"), said
 
 
-def exact_in_single(value: object) -> bool:
-    """Whether no f64 in the value needs more than the single precision of boards."""
-    if isinstance(value, dict):
-        bits = value.get("bits")
-        if isinstance(bits, str) and len(bits) == 16:
-            x = struct.unpack(">d", bytes.fromhex(bits))[0]
-            try:
-                return x == x and struct.unpack(">f", struct.pack(">f", x))[0] == x
-            except OverflowError:
-                return False
-        return all(exact_in_single(v) for v in value.values())
-    return all(exact_in_single(v) for v in value) if isinstance(value, list) else True
-
-
 def _chunks(cases: list[dict[str, object]], size: int = 3000) -> Iterator[list[str]]:
     """JSON texts of the cases without what no check reads, about `size` characters at a time."""
     chunk: list[str] = []
@@ -215,29 +207,23 @@ NEEDED = ("id", "type", "value", "hex", "result", "result_32bit")
 
 
 @pytest.mark.parametrize(
-    "name, check, least",
-    [("postcard_vectors", "check_vector", 365), ("decode_cases", "check_case", 106)],
+    "name, check", [("postcard_vectors", "check_vector"), ("decode_cases", "check_case")]
 )
-def test_golden_vectors(board: Rig, name: str, check: str, least: int) -> None:
-    """The vectors of the Rust crate, both ways, but for those that need double precision."""
+def test_golden_vectors(board: Rig, name: str, check: str) -> None:
+    """The vectors of the Rust crate, both ways; f64 by the rule for single precision."""
     cases = [json.loads(line) for line in (VECTORS / f"{name}.jsonl").read_text().splitlines()]
-    exact = [c for c in cases if exact_in_single(c)]
-    fit = [c for c in exact if len(c["hex"]) < 16384]  # as text, twice, in the RAM of a Pico
+    fit = [c for c in cases if len(c["hex"]) < 16384]  # as text, twice, in the RAM of a Pico
     if board.emulated and not FULL:
-        # A dozen take minutes: enums of 300 variants, states of kilobytes.
-        fit = [c for c in fit if len(json.dumps([c["type"], c["hex"]])) < 3000]
-    assert len(fit) >= least
+        # All take minutes, a dozen of them most: enums of 300 variants, states of kilobytes.
+        fit = [c for c in fit if len(json.dumps([c["type"], c["hex"]])) < 3000][::5]
     board.run(GOLDEN, timeout=300)
     passed = 0
     for chunk in _chunks(fit):
         said = board.run(f"each({check}, {chunk!r})", timeout=600)
         assert said.strip() == f"ok {len(chunk)}", said
         passed += len(chunk)
-    assert passed == len(fit)
-    print(
-        f"{name}: {passed} on the board; {len(cases) - len(exact)} need double precision,"
-        f" {len(exact) - len(fit)} more RAM, or the long run"
-    )
+    assert passed == len(fit) > len(cases) // 7
+    print(f"{name}: {passed} of {len(cases)} on the board")
 
 
 GOLDEN = (

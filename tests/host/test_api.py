@@ -12,7 +12,7 @@ from pathlib import Path
 import edgeckpt_host
 import pytest
 from edgeckpt_host import board as board_module
-from edgeckpt_host import image, state
+from edgeckpt_host import commands, image, state
 from edgeckpt_host.board import Board
 
 from .conftest import ENV, ROOT, Result, VirtualBoard
@@ -69,14 +69,29 @@ def test_the_example_of_the_package(board: Callable[..., VirtualBoard], tmp_path
         image.write_file(tmp_path / "other.img", host.pull(host.lease()).blocks)
     lines = re.findall(r"^    (.*)$", edgeckpt_host.__doc__ or "", re.MULTILINE)
     code = "\n".join(lines).replace("/dev/ttyACM0", str(b.link))
-    subprocess.run([sys.executable, "-c", code], env=ENV, cwd=tmp_path, check=True, timeout=60)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=ENV, cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.stdout.split() == [b"1"] and (tmp_path / "state.img").exists(), done
     with Board.open(str(b.link), restart=False) as host:
         # Its program ran again meanwhile, and made one of its own.
         assert [sequence for sequence, _, _ in host.history(host.lease())][-2:] == [2, 1]
 
 
+def test_the_names_of_the_package() -> None:
+    for place, names in edgeckpt_host._PLACES.items():
+        for name in names:
+            assert getattr(edgeckpt_host, name).__module__ == f"edgeckpt_host.{place}"
+    with pytest.raises(AttributeError, match="surprise"):
+        edgeckpt_host.surprise  # noqa: B018
+
+
 ELSEWHERE = ("progress", "ping", "describe", "read", "write", "close")
-PLACES = {"board": (Board, board_module), "image": (image,), "state": (state,)}
+PLACES = {
+    "commands": (commands,),
+    "board": (Board, board_module),
+    "image": (image,),
+    "state": (state,),
+}
 
 
 @pytest.mark.parametrize("name", PLACES)

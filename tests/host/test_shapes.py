@@ -83,6 +83,7 @@ def documents_of(
         ("schema", "compile", SCHEMA, "m.py"),
         ("sign", "p.img", "--key", "key.pem"),
         ("verify", "p.img", "--key", "public.pem"),
+        ("schema", "to-rust", SCHEMA),
     ]
     write_keys(tmp_path)
     made = []

@@ -4,6 +4,7 @@ power switch that labgrid's driver speaks to."""
 from __future__ import annotations
 
 import argparse
+import fcntl
 import getpass
 import http.server
 import json
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -205,8 +206,11 @@ def test_a_place_that_is_not_there_or_not_yours(lab: Lab) -> None:
     assert "no labgrid coordinator" in said
 
 
-def test_all_boards_at_once_one_lost_in_the_middle(lab: Lab) -> None:
+def test_all_boards_at_once_one_lost_in_the_middle(
+    lab: Lab, others: Callable[[int], None]
+) -> None:
     """The others are not disturbed; the one that is lost is told, at the end."""
+    others(fcntl.LOCK_SH)
     places = [word for place in lab.places for word in ("--place", place)]
     lost = lab.boards[len(lab.places) - 1]
     command = ["-m", "edgeckpt_host.cli", "pull", "--raw", "--leave", "--json", "state.img"]

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from edgeckpt_host.rig import PicoRig
 
 from boards.tools.firmware import build
 from tests.tools.micropythons import or_skip
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "sensor_logger"
 FULL = os.environ.get("EDGECKPT_FULL") == "1"
 BLOCK = re.compile(r"^```python (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+QUIET = ("-p", "no:cacheprovider", "-p", "no:labgrid")
 CLEAN = {k: v for k, v in os.environ.items() if k not in ("CI", "PYTHONPATH", "EDGECKPT_PORT")}
 
 
@@ -28,7 +30,7 @@ def run_pytest(
 ) -> str:
     """pytest in `folder`, as a user runs it; what it prints."""
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *options],
+        [python, "-m", "pytest", "-q", "-rs", *QUIET, *options],
         cwd=folder,
         env={**CLEAN, **env},
         capture_output=True,
@@ -88,6 +90,28 @@ def test_the_example_on_the_emulated_pico(example: Path) -> None:
         options += ["-k", "restart"]
     said = run_pytest(example, *options)
     assert ("2 passed" if FULL else "1 passed") in said, said
+
+
+def test_the_example_on_a_board_at_a_port(example: Path) -> None:
+    """As on a board in the hand: an emulated Pico that the plugin knows only by its port. In the
+    full run it has no module yet, which the fixture then installs."""
+    manifest = "stock.py" if FULL else "manifest.py"
+    made = or_skip("the firmware of the Pico", lambda: build("RPI_PICO", manifest))
+    rig = PicoRig(made / "firmware.uf2")
+    try:
+        options = ["--edgeckpt-port", rig.port, "--edgeckpt-board", "RPI_PICO"]
+        before = rig.run("import os; print(os.listdir())")
+        said = run_pytest(example, *options)
+        assert "2 skipped" in said and "--edgeckpt-allow-erase" in said
+        assert rig.run("import os; print(os.listdir())") == before
+        options += ["--edgeckpt-allow-erase"]
+        if FULL:
+            said = run_pytest(example, *options)
+            assert "1 passed, 1 skipped" in said and "cannot fail at a given operation" in said
+        else:
+            assert "1 passed" in run_pytest(example, *options, "-k", "restart")
+    finally:
+        rig.close()
 
 
 def _venv(python: str, folder: Path, what: str) -> str:

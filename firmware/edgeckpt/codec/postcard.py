@@ -13,6 +13,7 @@ from struct import calcsize, pack_into, unpack_from
 from ..errors import DecodeError
 from ..loops import copy
 from ..port import byte_view, const
+from .varints import varint, zigzag
 
 _ON_BOARD = sys.implementation.name == "micropython"
 MAX_UNITS = const(16384)  # items that take no bytes, in all of one value
@@ -34,7 +35,8 @@ _OVER_F32 = float("3.4028235677973366e38")
 _UNDER_F32 = -_OVER_F32
 _EXACT = const(16777216)  # integers up to here are floats, whatever their precision
 
-_wide = bytearray(20)
+_wide = bytearray(16)
+_out = bytearray(20)
 
 
 def boolean(b, p, v):
@@ -123,7 +125,19 @@ def _words(b, p, v, form, n):
     if n < 0:
         zigzag(_wide, -n)
         n = -n
-    return varint(b, p, _wide, n)
+    return _put(b, p, n)
+
+
+def _put(b, p, n):
+    # The machine code does not look where `b` ends: near it, each byte is put by itself.
+    if p + 20 <= len(b):
+        return varint(b, p, _wide, n)
+    n = varint(_out, 0, _wide, n)
+    i = 0
+    while i < n:
+        b[p + i] = _out[i]
+        i += 1
+    return p + n
 
 
 def u128(b, p, v):
@@ -133,7 +147,7 @@ def u128(b, p, v):
     if v <= 0xFFFFFFFFFFFFFFFF:
         return u64(b, p, v)
     _split(v)
-    return varint(b, p, _wide, 16)
+    return _put(b, p, 16)
 
 
 def i128(b, p, v):
@@ -144,56 +158,12 @@ def i128(b, p, v):
         raise ValueError
     _split(v)
     zigzag(_wide, 16)
-    return varint(b, p, _wide, 16)
+    return _put(b, p, 16)
 
 
 def _split(v):
     # The one integer that no struct format packs.
     copy(_wide, 0, (v & (1 << 128) - 1).to_bytes(16, "little"), 0, 16)
-
-
-def zigzag(w, n):
-    """Turn the n bytes of `w`, a two's complement number, into its zigzag, in place."""
-    sign = 255 if w[n - 1] & 128 else 0
-    n -= 1
-    while n > 0:
-        w[n] = (w[n] << 1 & 255 | w[n - 1] >> 7) ^ sign
-        n -= 1
-    w[0] = w[0] << 1 & 255 ^ sign
-
-
-def varint(b, p, w, n):
-    """The n bytes of `w`, little-endian, as a varint at b[p]; the position behind it. `w` has 4
-    more, of no matter what."""
-    w[n] = w[n + 1] = w[n + 2] = 0
-    n = n * 8 // 28
-    while n and not _bits28(w, n):
-        n -= 1
-    return _varint28(b, p, w, n)
-
-
-def _varint28(b, p, w, n):
-    # Four bytes hold 28 bits, a small int everywhere.
-    i = 0
-    while i < n:
-        p = _four(b, p, _bits28(w, i))
-        i += 1
-    return uint(b, p, _bits28(w, n))
-
-
-def _bits28(w, i):
-    n = i * 7 >> 1
-    if i & 1:
-        return w[n] >> 4 | w[n + 1] << 4 | w[n + 2] << 12 | w[n + 3] << 20
-    return w[n] | w[n + 1] << 8 | w[n + 2] << 16 | (w[n + 3] & 15) << 24
-
-
-def _four(b, p, n):
-    b[p] = n & 127 | 128
-    b[p + 1] = n >> 7 & 127 | 128
-    b[p + 2] = n >> 14 & 127 | 128
-    b[p + 3] = n >> 21 | 128
-    return p + 4
 
 
 class Fixed:

@@ -26,6 +26,14 @@ _DIGITS = "0123456789"
 _LETTERS = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
+# Rust's names, and others', for what has another one here.
+_HINTS = {"String": "str", "usize": "u64", "isize": "i64", "float": "f32", "double": "f64"}
+_HINTS.update({"HashMap": "Map<K,V>", "BTreeMap": "Map<K,V>", "unit": "()", "Enum": "enum{..}"})
+_HINTS.update({"int": "i32", "uint": "u32", "string": "str", "list": "Vec<T>", "dict": "Map<K,V>"})
+_HINTS.update({"Result": "enum{Ok(T),Err(E)}", "Box": "the type in it", "struct": "{a:T,b:U}"})
+_HINTS.update({"vec": "Vec<T>", "option": "Option<T>", "map": "Map<K,V>", "boolean": "bool"})
+
+
 class _Parser:
     def __init__(self, text):
         self.text = text
@@ -105,7 +113,7 @@ class _Parser:
             self.need("{")
             return self.enum(depth)
         self.at = start
-        self.fail("a type")
+        self.fail(_HINTS.get(name, "a type"))
 
     def struct(self, depth):
         names, items = [], []

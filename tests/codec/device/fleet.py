@@ -153,7 +153,7 @@ def resume(board, versions, at, form):
     state = version.defaults()
     state = Fields(state) if form else state
     leases = [BlockLease(board, 0, UNITS, 1)]
-    options = {"migrate": migrate if renamed else None, "capacity": 400}
+    options = {"migrate": migrate if renamed else True, "capacity": 400}
     if version.lease:
         leases.append(BlockLease(board, UNITS, UNITS, 2))
         options["moved_from"] = leases[0]

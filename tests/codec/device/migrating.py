@@ -45,7 +45,8 @@ def refused(old, old_state, new, new_state, *words, **options):
     raise AssertionError("%s taken for %s" % (old, new))
 
 
-# A field that is new keeps what the program's state holds; one that is gone is dropped.
+# A field that is new keeps what the program's state holds; one that is gone is dropped only where
+# the program says so: an older one must not.
 OLD = {"boots": 7}
 device = saved(OLD, "{boots:u32}")
 state = {"boots": 0, "total": 5}
@@ -54,7 +55,9 @@ assert state == {"boots": 7, "total": 5}
 state = Fields({"total": 6, "boots": 0})
 assert resumed(device, state, "{boots:u32,total:u64}") is state
 assert (state.boots, state.total) == (7, 6)
-assert resumed(saved(state, "{boots:u32,total:u64}"), {"boots": 0}, "{boots:u32}") == OLD
+device = saved(state, "{boots:u32,total:u64}")
+assert resumed(device, {"boots": 0}, "{boots:u32}", migrate=True) == OLD
+refused("{boots:u32,total:u64}", state, "{boots:u32}", {"boots": 0}, "total: got a field", "True")
 
 # The old firmware goes on from the old checkpoint, until the new one has made its own.
 device = saved(OLD, "{boots:u32}")
@@ -62,7 +65,7 @@ lease = BlockLease(device, 0, 8, 1)
 stage = Stage.resume({"boots": 0, "on": False}, lease, "{boots:u32,on:bool}")
 assert stage.sequence == 1
 lease = stage.into_block_lease()
-stage = Stage.resume({"boots": 0}, lease, "{boots:u32}", migrate=False)
+stage = Stage.resume({"boots": 0}, lease, "{boots:u32}")
 assert stage.state == OLD
 stage.into_block_lease().release()
 lease = BlockLease(device, 0, 8, 1)
@@ -70,9 +73,10 @@ stage = Stage.resume({"boots": 0, "on": True}, lease, "{boots:u32,on:bool}")
 stage.checkpoint()
 stage.into_block_lease().release()
 try:
-    resumed(device, {"boots": 0}, "{boots:u32}", migrate=False)
+    resumed(device, {"boots": 0}, "{boots:u32}")
 except RestoreFailed as e:
-    assert e.reason == "schema" and e.got == "{boots:u32,on:bool}" and e.want == "{boots:u32}"
+    assert e.reason == "schema" and e.got == "{boots:u32,on:bool}", e
+    assert e.want.startswith("{boots:u32} (on: got a field that is gone"), e
 else:
     raise AssertionError("the old firmware takes the new state")
 assert resumed(device, {"boots": 0, "on": False}, "{boots:u32,on:bool}") == {
@@ -100,7 +104,7 @@ for old, value, new, wanted in (
 ):
     device = saved({"v": value}, "{v:%s}" % old)
     for mine in ({"v": None}, Fields({"v": None})):
-        got = resumed(device, mine, "{v:%s}" % new)
+        got = resumed(device, mine, "{v:%s}" % new, migrate=True)
         got = got["v"] if isinstance(got, dict) else got.v
         assert (dict(got) if isinstance(got, dict) else got) == wanted, (old, new, got)
 mine = {"v": array("I", [0, 0])}
