@@ -119,7 +119,6 @@ class CheckpointedStageState(Generic[_S]):
         observer: CheckpointFlushObserver | None = None,
         magic: bytes = ...,
         version: int = ...,
-        migrate: bool | Callable[[Any], Any] | None = None,
     ) -> CheckpointedStageState[Any]: ...
     @property
     def sequence(self) -> int: ...
