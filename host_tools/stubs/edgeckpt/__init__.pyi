@@ -101,6 +101,8 @@ class CheckpointedStageState(Generic[_S]):
         into: Any = None,
         fallback: bool = False,
         plain: bool = False,
+        migrate: Callable[[Any, str], Any] | bool | None = None,
+        moved_from: BlockLease | None = None,
         **options: Any,
     ) -> CheckpointedStageState[_S]: ...
     @classmethod
@@ -112,6 +114,7 @@ class CheckpointedStageState(Generic[_S]):
         into: Any = None,
         fallback: bool = False,
         plain: bool = False,
+        migrate: Callable[[Any, str], Any] | bool | None = None,
         capacity: int | None = None,
         observer: CheckpointFlushObserver | None = None,
         magic: bytes = ...,
