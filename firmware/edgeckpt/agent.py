@@ -6,7 +6,7 @@ Frames come and go through line.py, restores through transfer.py.
 answers on a stream of its own while it runs.
 
 Promises: every wait is bounded; the REPL and its Ctrl-C are back whatever happens; what the host
-sends becomes durable only through `SlotWriter`, as a new checkpoint, after its CRC-32 has been
+sends becomes durable only through `Commit`, as a new checkpoint, after its CRC-32 has been
 checked; READ, DIGEST and WRITE allocate nothing per frame once their views exist.
 """
 
@@ -14,12 +14,14 @@ import sys
 
 from . import crc32, header, wire
 from .errors import Catch, EdgeError
+from .geometry import blocks_for
 from .lease import live
 from .line import Line
 from .loops import blank, copy
 from .port import const
-from .probe import describe, hex_id, probe
-from .slots import SlotRing, blocks_for
+from .restore import attach, find
+from .ring import SlotRing
+from .scan import Scan
 from .transfer import Transfer
 
 _DATA = const(1024)  # bytes of a DATA frame: what a broken line loses of one is read again
@@ -44,7 +46,6 @@ class Agent(Line):
     frame: largest payload in bytes, both ways; RAM in use is about twice that.
     ring: bytes that the receiver of the stream holds (told to the host).
     read_only: refuse every write. key: bytes; writes need HMAC-SHA256 of a challenge first.
-    raw: allow ERASE and PROGRAM on leases that no stage owns.
     gap_ms: silence inside a frame that ends it.
     leases: a list; default: the live ones (`edgeckpt.lease.live`); where there is none, the
     module `edgeckpt_leases`, if there is one, is imported to create them.
@@ -53,14 +54,13 @@ class Agent(Line):
     """
 
     def __init__(
-        self, stream, out=None, *, frame=1024, ring=256, read_only=False, key=None, raw=False,
-        leases=None, gap_ms=100,
+        self, stream, out=None, *, frame=1024, ring=256, read_only=False, key=None, leases=None,
+        gap_ms=100,
     ):  # fmt: skip
         frame = max(256, min(frame, wire.MAX_PAYLOAD))
         super().__init__(stream, out, frame, gap_ms)
         self.ring = ring
         self.read_only = read_only
-        self.raw = raw
         self._key = key
         self._challenge = None
         self._trusted = key is None
@@ -153,8 +153,6 @@ class Agent(Line):
             self._ok(0, 0)
         elif kind == wire.AUTH:
             self._auth()
-        elif kind == wire.ERASE or kind == wire.PROGRAM:
-            self._raw(kind)
         else:
             raise _Refused(wire.E_KIND, "unknown request 0x%02x" % kind)
 
@@ -192,7 +190,6 @@ class Agent(Line):
                     "ring": self.ring,
                     "read_only": self.read_only,
                     "key": self._key is not None,
-                    "raw": self.raw,
                     "leases": len(self._leases()),
                     "session": self.session,
                     "back": self.back,
@@ -201,6 +198,8 @@ class Agent(Line):
         )
 
     def _status(self, i):
+        from .look import describe, hex_id
+
         lease = self._lease(i)
         owner = lease.ring
         magic, version = _writer(lease)
@@ -225,23 +224,34 @@ class Agent(Line):
             "torn": False,
             "foreign": None,
             "odd": None,
+            "given_up": 0,
         }
         if not owner:
-            d["slot_blocks"], other, d["torn"], _ = probe(lease)
-            if other is not None:
-                d["foreign"] = describe(other)
+            d["slot_blocks"], found = find(lease, magic, version)
+            if found is not None:
+                d["torn"] = found.torn > 0
+                if found.other is not None:
+                    d["foreign"] = describe(found.other)
         if d["slot_blocks"]:
-            ring = SlotRing(lease, d["slot_blocks"], magic, version)
-            ring.scan()
-            for name in ("newest", "sequence", "corrupt", "damaged", "torn", "slots"):
-                d[name] = getattr(ring, name)
-            d["per_group"] = ring.per_group
-            d["capacity"] = ring.capacity
-            d["unreadable"] = ring.unreadable
-            if ring.foreign is not None:
-                d["foreign"] = describe(ring.foreign)
-            if ring.odd is not None:
-                d["odd"] = "slot %d: %s; expected %s" % ring.odd
+            scan = Scan(lease, d["slot_blocks"], magic, version)
+            scan.scan()
+            for name in ("newest", "sequence", "slots", "per_group", "capacity"):
+                d[name] = getattr(scan, name)
+            d["given_up"] = owner.given_up if owner else len(set(scan.avoid))
+            d["unreadable"] = 0
+            for kind, slot, got, want in reversed(scan.findings):
+                if kind == "data":
+                    d["corrupt"] = slot
+                elif kind == "damaged":
+                    d["damaged"] = slot
+                elif kind == "torn":
+                    d["torn"] = True
+                elif kind == "read":
+                    d["unreadable"] += 1
+                elif kind == "foreign":
+                    d["foreign"] = describe(got)
+                else:
+                    d["odd"] = "slot %d: %s; expected %s" % (slot, got, want)
         return d
 
     # Reading: allocation-free per frame
@@ -315,7 +325,8 @@ class Agent(Line):
         self._left -= n
 
     def _fetch(self, n, size):
-        self._of.read(self._at, n, self._view(0, size))
+        if not self._of.read(self._at, n, self._view(0, size)):
+            raise self._of.failed()
 
     def _keep(self, at):
         copy(self._last, 0, self._buf, at, len(self._last))
@@ -372,7 +383,8 @@ class Agent(Line):
         crc32.reset(self._tail)
         i = 0
         while i < self._step and self._left > 0:
-            self._of.read(self._at, 1, self._last)
+            if not self._of.read(self._at, 1, self._last):
+                raise self._of.failed()
             crc32.update(self._tail, self._last, 0, len(self._last))
             self._at += 1
             self._left -= 1
@@ -417,15 +429,18 @@ class Agent(Line):
         if lease.ring is not None:
             blocks = lease.ring.slot_blocks
         else:
-            blocks = probe(lease)[0] or blocks or blocks_for(length, lease.block_size)
+            found = find(lease, *_writer(lease))[0]
+            blocks = found or blocks or blocks_for(length, lease.block_size)
         nonce = bytes(self._mem[0:4])
         token = (self._rx[3], length, blocks, bytes(self._mem[4 : self._n]))
         return token, nonce, lease, blocks, length
 
-    def _fresh_ring(self, lease, blocks, length):
+    def _ring_of(self, lease, blocks, length):
+        # That of a stage knows what is on the medium.
         ring = lease.ring
         if ring is None:
             ring = SlotRing(lease, blocks)
+            attach(ring)
         if length > ring.capacity:
             raise _Refused(
                 wire.E_ARGUMENT,
@@ -436,11 +451,8 @@ class Agent(Line):
 
     def _plan(self):
         token, nonce, lease, blocks, length = self._asked()
-        self._fresh_ring(lease, blocks, length)
-        ring = SlotRing(lease, blocks, *_writer(lease))
-        ring.scan()
-        group = ring.newest // ring.per_group + 1 if ring.newest >= 0 else 0
-        group %= ring.groups
+        ring = self._ring_of(lease, blocks, length)
+        group = ring.following()
         self._text(
             _json(
                 {
@@ -448,7 +460,7 @@ class Agent(Line):
                     "programs": 1 + (length + lease.block_size - 1) // lease.block_size,
                     "erases": ring.group_units,
                     "erase_unit": group * ring.group_units if ring.group_units else None,
-                    "sequence": ring.sequence + 1,
+                    "sequence": ring.sequence + ring.reserved + 1,
                     "replaces": ring.newest,
                     "writable": not self.read_only and self._trusted,
                 }
@@ -466,11 +478,7 @@ class Agent(Line):
                 self._ok(t.got, t.ring.slot_blocks)
                 return
         _kept = None
-        ring = self._fresh_ring(lease, blocks, length)
-        if ring is not lease.ring:
-            # That of a stage knows: a scan of it that fails would make it forget its newest.
-            ring.scan()
-        _kept = Transfer(token, nonce, lease, ring)
+        _kept = Transfer(token, nonce, lease, self._ring_of(lease, blocks, length))
         self._ok(0, blocks)
 
     def _transfer(self):
@@ -500,7 +508,7 @@ class Agent(Line):
     def _commit(self):
         t = self._transfer()
         if t.done >= 0:
-            self._ok(t.done, t.writer.slot & 0xFFFF)
+            self._ok(t.done, t.commit.slot & 0xFFFF)
             return
         if t.got != t.length:
             raise _Refused(wire.E_TRANSFER, "%d bytes of %d have come" % (t.got, t.length), t.got)
@@ -508,33 +516,13 @@ class Agent(Line):
             self._forget()
             raise _Refused(wire.E_TRANSFER, "the board made a checkpoint meanwhile; begin anew")
         try:
-            if not t.commit():
+            if not t.finish():
                 raise _Refused(wire.E_DATA, "the data has another CRC-32 than announced")
         except Exception:
             self._forget()
             raise
         self.restored += 1
-        self._ok(t.done, t.writer.slot & 0xFFFF)
-
-    def _raw(self, kind):
-        self._may_write()
-        lease = self._lease(self._rx[3])
-        if not self.raw or lease.ring is not None:
-            raise _Refused(
-                wire.E_READ_ONLY,
-                "raw access needs an agent with raw=True and a lease without stage",
-            )
-        a = wire.get4(self._rx, 4)
-        if kind == wire.ERASE:
-            lease.erase(a)
-        elif self._n != lease.block_size:
-            raise _Refused(
-                wire.E_ARGUMENT, "%d bytes, a block has %d" % (self._n, lease.block_size)
-            )
-        else:
-            lease.program(a, 1, self._view(0, self._n))
-        lease.sync()
-        self._ok(a, 0)
+        self._ok(t.done, t.commit.slot & 0xFFFF)
 
 
 def _import_leases():

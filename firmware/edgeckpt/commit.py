@@ -1,28 +1,32 @@
-"""`SlotWriter`: how one checkpoint gets onto the medium (docs/format.md, "Commit").
+"""`Commit`: how one checkpoint gets onto the medium (docs/format.md, "Commit").
 
 Promises: the data lies on the medium and has been read back before the header is written; the
-header is the commit, and has been read back before `finish()` returns. Nothing allocates. On any
-failure it raises at once and nothing older has been touched.
+header is the commit, and has been read back before a commit counts. Where a unit fails the
+checkpoint goes on in another one; nothing older has been touched. Nothing allocates.
 """
 
 from . import crc32, header
 from .errors import CheckpointFailed
 from .loops import copy, fill
+from .scan import read
 
 
-class SlotWriter:
-    """Writes checkpoints through the SlotRing `ring`. RAM: the ring's block buffer and one
-    more layout block for the header.
+class Commit:
+    """Writes checkpoints through the SlotRing `ring`. RAM: a layout block for the header.
+
+    `run()` writes a checkpoint that lies in RAM. `start()`, `write()`, `write_last()`, `prove()`
+    and `seal()` are its steps, for one that does not: each answers True, or False with the reason
+    in the lease, and then `fail()` gives the slot up.
 
     Attributes: `data_len` (bytes so far), `crc` (bytearray(4), CRC-32 of them), `slot`.
     """
 
     def __init__(self, ring):
         self.ring = ring
-        self.buf = ring.buf
-        self.mark = ring.lease.block_size
+        self.block = ring.block
+        self.size = ring.lease.block_size
         self.header = header.Template(
-            self.mark,
+            self.size,
             ring.lease.blocks,
             ring.slot_blocks,
             ring.lease.id_bytes,
@@ -31,15 +35,126 @@ class SlotWriter:
         )
         self.crc = bytearray(4)
         self._back = bytearray(4)
+        self._doing = self._where = self._answer = self._cause = None  # of the first failure
+        self._lost = -1
+        self._found = bytearray(4)
+        self._made = bytearray(4)
         self.data_len = 0
         self.slot = -1
         self._at = 0  # layout block to be written next
 
     def check(self, size):
-        """CheckpointFailed `too-large` unless a slot holds `size` bytes."""
-        if size > self.ring.capacity:
-            self.ring.lease.doing = "too-large"
-            raise CheckpointFailed("too-large", None, size, self.ring.capacity)
+        """CheckpointFailed `too-large` unless a slot holds `size` bytes, `exhausted` where there
+        is no number left, `foreign` where other checkpoints would be lost. Nothing is written."""
+        ring = self.ring
+        if size > ring.capacity:
+            raise CheckpointFailed("too-large", None, size, ring.capacity)
+        if ring.sequence + ring.reserved >= header.MAX_SEQUENCE:
+            raise CheckpointFailed("exhausted", None, ring.sequence)
+        if ring.refused is not None:
+            from .look import refuse
+
+            refuse(ring)
+
+    def run(self, pieces, tail, n):
+        """Make the checkpoint of the bytes in `pieces` (whole layout blocks each) and the `n`
+        first ones of `tail`. True, or False with the first reason in the lease where no group
+        took it.
+
+        Each group is tried once; those given up before once more where there is no other. Where
+        what is torn may read as an error, the first checkpoint of a lease is written twice: a
+        lone header that cannot be read is then one that was cut.
+        """
+        if not self._place(pieces, tail, n):
+            return False
+        if self.ring.single and self.ring.lease.errs:
+            self.ring.sequence -= 1  # the same one again
+            if not self._place(pieces, tail, n):
+                return False
+        self.ring.single = False
+        return True
+
+    def _place(self, pieces, tail, n):
+        self._doing = None
+        again = self.ring.given_up
+        while not self._once(pieces, tail, n):
+            if self.ring.following() < 0:
+                if not again:
+                    return self._tell()
+                again = 0
+                self.ring.forgive()
+        return True
+
+    def prepare(self):
+        """As `run()`, of the erase of the next group."""
+        self._doing = None
+        again = self.ring.given_up
+        while not self.ring.prepare():
+            self._keep()
+            if self.ring.following() < 0:
+                if not again:
+                    return self._tell()
+                again = 0
+                self.ring.forgive()
+        return True
+
+    def _once(self, pieces, tail, n):
+        if not self.begin():
+            self._keep()
+            return False
+        if self._write_all(pieces, tail, n) and self.prove() and self.seal():
+            return True
+        self.fail()
+        return False
+
+    def fail(self):
+        """The slot that was begun is lost, and its group given up. The reason stays."""
+        self._keep()
+        self.ring.settle()
+        self.ring.give_up(self.slot)
+
+    def _keep(self):
+        # The reason of the first failure: those that follow from it say less.
+        lease = self.ring.lease
+        if self._doing is None:
+            self._doing = lease.doing
+            self._where = lease.at
+            self._answer = lease.answer
+            self._cause = lease.cause
+            self._lost = self.slot
+            copy(self._found, 0, self._back, 0, 4)
+            copy(self._made, 0, self.crc, 0, 4)
+
+    def _tell(self):
+        lease = self.ring.lease
+        lease.doing = self._doing
+        lease.at = self._where
+        lease.answer = self._answer
+        lease.cause = self._cause
+        return False
+
+    def _write_all(self, pieces, tail, n):
+        i = 0
+        while i < len(pieces):
+            if not self.write(pieces[i]):
+                return False
+            i += 1
+        return self._write_tail(tail, n)
+
+    def _write_tail(self, tail, n):
+        i = 0
+        while i + self.size < n:
+            copy(self.block, 0, tail, i, self.size)
+            if not self.write(self.block):
+                return False
+            i += self.size
+        copy(self.block, 0, tail, i, n - i)
+        return self.write_last(n - i)
+
+    def start(self):
+        """Take a slot, erased, in the first group that is good. CheckpointFailed."""
+        if not self.prepare() or not self.begin():
+            raise self.failed()
 
     def begin(self):
         """Take a slot, erased. What follows is written to it."""
@@ -47,74 +162,77 @@ class SlotWriter:
         crc32.reset(self.crc)
         self.slot = self.ring.take()
         self._at = self.ring.first_block(self.slot) + 1
+        return self.slot >= 0
 
-    def spill(self, pos):
-        """Take `buf[:mark]` away, move `buf[mark:pos]` to the front; the new position."""
-        self.write(1, self.mark, self.ring.block)
-        pos -= self.mark
-        copy(self.buf, 0, self.buf, self.mark, pos)
-        return pos
+    def write(self, data):
+        """Program `data`, whole layout blocks; on flash in one unit."""
+        return self._program(data, len(data))
 
-    def write(self, blocks, size, data):
-        """Program `data`, whole layout blocks, `size` bytes of it state; on flash in one unit."""
-        self.check(self.data_len + size)
-        crc32.update(self.crc, data, 0, size)
-        self.data_len += size
-        self.ring.lease.program(self._at, blocks, data)
+    def write_last(self, n):
+        """Program the `n` bytes in `block`, up to a layout block, and sync."""
+        if n:
+            fill(self.block, n, self.size, 0xFF)
+            if not self._program(self.block, n):
+                return False
+        return self.ring.lease.sync()
+
+    def _program(self, data, n):
+        crc32.update(self.crc, data, 0, n)
+        self.data_len += n
+        blocks = len(data) // self.size
+        if not self.ring.lease.program(self._at, blocks, data):
+            return False
         self.ring.programs += blocks
         self._at += blocks
-
-    def put(self, data):
-        """Put `data`, less than a layout block, at the front of `buf`; its length."""
-        copy(self.buf, 0, data, 0, len(data))
-        return len(data)
-
-    def finish(self, pos):
-        """Write the last `pos` bytes in `buf`, prove the data, commit, prove the commit."""
-        self.flush(pos)
-        self.prove()
-        self.commit()
-
-    def flush(self, pos):
-        """Write the last `pos` (up to mark + SLACK) bytes in `buf` and sync."""
-        while pos > self.mark:
-            pos = self.spill(pos)
-        if pos:
-            fill(self.buf, pos, self.mark, 0xFF)
-            self.write(1, pos, self.ring.block)
-        self.ring.lease.sync()
+        return True
 
     def prove(self):
-        """Read the data back. CheckpointFailed `data-verify`."""
+        """Read the data back: `data-verify` where it is not what was written."""
         crc32.reset(self._back)
         left = self.data_len
         at = self.ring.first_block(self.slot) + 1
         while left > 0:
-            self.ring.lease.read(at, 1, self.ring.block)
-            crc32.update(self._back, self.buf, 0, self.mark if left > self.mark else left)
-            left -= self.mark
+            if not read(self.ring.lease, at, self.block):
+                return False
+            crc32.update(self._back, self.block, 0, self.size if left > self.size else left)
+            left -= self.size
             at += 1
         if self._back != self.crc:
             self.ring.lease.doing = "data-verify"
-            raise CheckpointFailed("data-verify", self.slot, _hex(self._back), _hex(self.crc))
+            return False
+        return True
 
-    def commit(self):
-        """Write the header, sync, read it back. CheckpointFailed `header-verify`."""
+    def seal(self):
+        """Write the header, sync, read it back: `header-verify`."""
         ring = self.ring
         # Counted before it is written: a header that lands in spite of an error keeps its number.
-        ring.sequence += 1
+        ring.sequence += ring.reserved + 1
+        ring.reserved = 0
         self.header.stamp(self.data_len, ring.sequence, self.slot, self.crc)
         at = ring.first_block(self.slot)
-        ring.committing(self.slot, self.header.block)
-        ring.lease.program(at, 1, self.header.block)
+        ring.committing(self.header.block)
+        if not ring.lease.program(at, 1, self.header.block):
+            return False
         ring.programs += 1
-        ring.lease.sync()
-        ring.lease.read(at, 1, ring.block)
-        if ring.block != self.header.block:
+        if not ring.lease.sync() or not read(ring.lease, at, self.block):
+            return False
+        if self.block != self.header.block:
             ring.lease.doing = "header-verify"
-            raise CheckpointFailed("header-verify", self.slot)
-        ring.committed(self.slot)
+            return False
+        ring.committed()
+        return True
+
+    def failed(self):
+        """Why it failed first, as a CheckpointFailed. Allocates."""
+        self._tell()
+        doing = self._doing
+        self._doing = None
+        if doing == "data-verify":
+            return CheckpointFailed(doing, self._lost, _hex(self._found), _hex(self._made))
+        if doing == "header-verify":
+            return CheckpointFailed(doing, self._lost)
+        return self.ring.lease.failed()
 
 
 def _hex(crc):
-    return "0x" + "".join("%02x" % crc[i] for i in (3, 2, 1, 0))
+    return "0x" + "".join(["%02x" % crc[i] for i in (3, 2, 1, 0)])

@@ -1,7 +1,7 @@
 """The header block of a slot: build it, parse it, say what it is (docs/format.md, "A slot").
 
-Promises: the one place that knows the 64 bytes. `Template.stamp()` is allocation-free, on
-32-bit too; `parse()` trusts nothing and touches no device.
+Promises: the one place that knows the 64 bytes. `Template.stamp()` and `is_older()` are
+allocation-free, on 32-bit too; `parse()` trusts nothing and touches no device.
 """
 
 from struct import pack_into, unpack_from
@@ -117,18 +117,23 @@ def _without_magic(buf, magic, version):
     return Header(DAMAGED, f, b"") if f[1] == version and _looks_extended(f) else None
 
 
-def cut_short(buf, lease, magic=MAGIC, version=VERSION):
-    """Whether a cut program of a header of `lease` explains the block in `buf`.
+def is_older(buf, acc, number):
+    """Whether the layout block `buf` is a header whose CRC-32 holds, of a lower sequence.
 
-    On flash a cut program leaves some bits 1 that were to go to 0, and no bit 0 that was to
-    stay 1: so the fields that are known before must hold all their ones. Never true on media
-    that overwrite in place: what is damaged there has no direction.
+    `acc`: a bytearray(4). Allocates nothing.
     """
-    if not lease.erases:
+    end = SIZE + buf[44] + 256 * buf[45]
+    if buf[19] > 63 or end > len(buf):
         return False
-    want = Template(lease.block_size, lease.blocks, 0, lease.id_bytes, magic, version).block
-    known = list(range(0, 8)) + list(range(24, 40)) + [48, 49] + list(range(52, 56))
-    return all(buf[i] & want[i] == want[i] for i in known)
+    crc32.reset(acc)
+    crc32.update(acc, buf, 0, 60)
+    crc32.update(acc, buf, SIZE, end)
+    i = 4
+    while i > 0:
+        i -= 1
+        if acc[i] != buf[60 + i]:
+            return False
+    return buf[16] + (buf[17] << 8) + (buf[18] << 16) + (buf[19] << 24) < number
 
 
 class Template:

@@ -1,12 +1,20 @@
 """`BlockLease`: a range of a device that has exactly one owner.
 
 Promises: nothing outside the range is ever read, programmed or erased; the device's answers are
-looked at; the read and write paths allocate nothing. What it does not promise is in the contract
-of the class: that is what the slot ring is built for.
+looked at; operations allocate nothing, nor do they raise what the device did: they answer True
+or False and keep what it said, since a checkpoint goes on where a unit is bad. What it does not
+promise is in the contract of the class: that is what the slot ring is built for.
 """
 
-from .errors import CheckpointFailed, EdgeError, LeaseError
+from .errors import Catch, CheckpointFailed, LeaseError
+from .port import const
 
+_READ = const(0)
+_PROGRAM = const(1)
+_ERASE = const(2)
+_SYNC = const(3)
+
+NOT_BLANK = "it does not read 0xFF afterwards"  # `answer` where a read-back of an erase fails
 live = []  # the live leases of this board, oldest first: what the host tools list
 
 
@@ -23,7 +31,10 @@ class BlockLease:
     erase: True for an extended device, False for a simple one; None finds out by one read with
         an offset, which simple devices refuse with TypeError (an OSError is of a page that
         cannot be read). A device may also have
-        `erase_range(first, count)`, in device blocks, which does what erases one by one do.
+        `erase_range(first, count)`, in device blocks, which does what erases one by one do, and
+        `medium`, a value that two objects over one medium share: their leases must not overlap.
+    ecc: True for flash with ECC (STM32 L4, G4, H7, U5): pages are written once, and what a cut
+        has torn reads as an error. Implies erase.
 
     The contract, for whoever builds on a lease. A program or erase that is cut (power, reset)
     may leave behind:
@@ -40,11 +51,12 @@ class BlockLease:
     Attributes: `block_size`, `blocks` (layout blocks in the lease), `erases` (bool),
     `unit_blocks` (layout blocks in an erase unit; 1 where `erases` is False), `units`,
     `erase_unit` (bytes), `lease_id` (as given), `id_bytes` (16 bytes), `ring` (the slot ring of
-    the stage that owns it, or None), `doing` and `at` (the operation that is running or failed,
-    as a reason of CheckpointFailed, and its block or unit; None between operations).
+    the stage that owns it, or None), `errs` (bool: what is torn may read as an error), `doing`,
+    `at`, `answer` and `cause` (the operation that is running or failed, as a reason of
+    CheckpointFailed, its block or unit, what the device answered and raised).
     """
 
-    def __init__(self, device, start, count, lease_id, *, block_size=None, erase=None):
+    def __init__(self, device, start, count, lease_id, *, block_size=None, erase=None, ecc=False):
         total = _ask(device, 4)
         unit = _ask(device, 5, 512)
         if not isinstance(start, int) or not isinstance(count, int):
@@ -54,25 +66,26 @@ class BlockLease:
         if not 0 < count <= total - start:
             raise LeaseError("bounds", "lease count", count, "1..%d blocks" % (total - start))
         if erase is None:
-            erase = _is_extended(device, start, unit)
+            erase = ecc or _is_extended(device, start, unit)
         if block_size is None:
             block_size = min(256, unit) if erase else max(unit, 128)
         self.erases = erase
+        self.errs = ecc or not erase
         self.block_size = block_size
         self.lease_id = lease_id
         self.id_bytes = id_bytes(lease_id)
         self.start = start
         self.count = count
         self.ring = None
-        self.doing = None
+        self.doing = self.answer = self.cause = self._buf = None
         self.at = self._block = self._offset = 0
+        self._caught = Catch()
         self._divide(unit)
         self.device = device
         self.ranged = erase and hasattr(device, "erase_range")
         for other in live:
             if _same_medium(other.device, device) and start < other.start + other.count:
                 if other.start < start + count:
-                    self.device = None
                     raise LeaseError(
                         "overlap",
                         None,
@@ -105,86 +118,125 @@ class BlockLease:
         self.units = self.blocks // self.unit_blocks
         self.erase_unit = self.unit_blocks * size
 
-    # Ownership
+    # Ownership: who is in `live`
 
-    def move(self):
-        """End this handle and return a new one for the same range. LeaseError `ended`."""
+    def copy(self):
+        """A handle of the same range, which has not begun: see `give()`."""
         self.check()
         new = object.__new__(BlockLease)
         for name in _FIELDS:
             setattr(new, name, getattr(self, name))
-        live[live.index(self)] = new
-        self.device = None
-        self.ring = None
+        new.ring = None
         return new
+
+    def give(self, new):
+        """End this handle and begin `new`, a copy of it, by one store."""
+        live[live.index(self)] = new
 
     def release(self):
         """End this handle; the range is free to be leased again."""
         self.check()
         live.remove(self)
-        self.device = None
-        self.ring = None
 
     def check(self):
-        """LeaseError `ended` if this handle has been moved or released."""
-        if self.device is None:
+        """LeaseError `ended` if this handle has been given away or released."""
+        if self not in live:
             raise LeaseError("ended", None, "lease")
 
-    # Device operations, in layout blocks from the start of the lease; allocation-free
+    # Device operations, in layout blocks from the start of the lease; allocation-free. True, or
+    # False with `doing`, `at`, `answer`, `cause`. LeaseError `bounds`, `ended`; what is no
+    # Exception (Ctrl-C) is passed on, and a MemoryError: it says nothing about the medium.
 
     def read(self, block, n, buf):
         """Read `n` layout blocks from `block` on into `buf` (n * block_size bytes).
 
-        On flash they lie in one erase unit. Raises LeaseError `bounds`, `ended`;
-        CheckpointFailed `read`; whatever the device raises.
+        On flash they lie in one erase unit.
         """
         self._seek(block, n)
         self.doing = "read"
-        if self._per_block:
-            self._done(self.device.readblocks(self._block, buf))
-        else:
-            self._done(self.device.readblocks(self._block, buf, self._offset))
+        self._buf = buf
+        return self._do(_READ)
 
     def program(self, block, n, buf):
         """Write `n` layout blocks at `block`; on flash they are erased, and in one unit.
 
-        Errors as of `read`, CheckpointFailed `program`. Only a read-back proves the write.
+        Only a read-back proves the write.
         """
         self._seek(block, n)
         self.doing = "program"
-        if self._per_block:
-            self._done(self.device.writeblocks(self._block, buf))
-        else:
-            self._done(self.device.writeblocks(self._block, buf, self._offset))
+        self._buf = buf
+        return self._do(_PROGRAM)
 
     def erase(self, unit, count=1):
-        """Erase `count` erase units from `unit` on. CheckpointFailed `erase`. Flash only.
+        """Erase `count` erase units from `unit` on. Flash only.
 
         In one call where the device has `erase_range(first, count)`: it may know larger erases.
         """
         end = unit + count
         self._seek((end - 1) * self.unit_blocks, self.unit_blocks)
         if self.ranged and count > 1:
-            self._erase(unit, count)
-            return
+            return self._erase(unit, count)
         while unit < end:
-            self._erase(unit, 1)
+            if not self._erase(unit, 1):
+                return False
             unit += 1
+        return True
 
     def _erase(self, unit, count):
         self._seek(unit * self.unit_blocks, self.unit_blocks)
         self.doing = "erase"
         self.at = unit
-        if count == 1:
-            self._done(self.device.ioctl(6, self._block))
-        else:
-            self._done(self.device.erase_range(self._block, count))
+        self._buf = count
+        return self._do(_ERASE)
 
     def sync(self):
-        """Have the device write out what it holds back. CheckpointFailed `sync`."""
+        """Have the device write out what it holds back."""
         self.check()
         self.doing = "sync"
-        self._done(self.device.ioctl(3, 0))
+        return self._do(_SYNC)
+
+    def _do(self, operation):
+        self._caught.forget()
+        self.cause = None
+        with self._caught:
+            self.answer = self._call(operation)
+        self._buf = None
+        if self._caught.error is not None:
+            self.cause = self._caught.take()
+            if isinstance(self.cause, MemoryError) or not isinstance(self.cause, Exception):
+                raise self.cause
+            return False
+        # False is a failure on esp32's SDCard, +1 on mimxrt, negative ones everywhere.
+        if self.answer is not None and self.answer is not True:
+            if self.answer is False or self.answer != 0:
+                return False
+        self.doing = None
+        return True
+
+    def _call(self, operation):
+        if operation == _SYNC:
+            return self.device.ioctl(3, 0)
+        if operation == _ERASE:
+            if self._buf == 1:
+                return self.device.ioctl(6, self._block)
+            return self.device.erase_range(self._block, self._buf)
+        if self._per_block:
+            if operation == _READ:
+                return self.device.readblocks(self._block, self._buf)
+            return self.device.writeblocks(self._block, self._buf)
+        if operation == _READ:
+            return self.device.readblocks(self._block, self._buf, self._offset)
+        return self.device.writeblocks(self._block, self._buf, self._offset)
+
+    def failed(self):
+        """The operation that failed, as a CheckpointFailed. Allocates."""
+        if self.cause is not None:
+            got = repr(self.cause)
+        elif self.answer is NOT_BLANK:
+            got = NOT_BLANK
+        else:
+            got = "the device answered %r" % (self.answer,)
+        return CheckpointFailed(self.doing, self.at, got, cause=self.cause)
 
     def wipe(self):
         """Give up all that the lease holds: erase every unit, or overwrite every block with 0xFF.
@@ -193,32 +245,21 @@ class BlockLease:
         that is cut leaves what it has not come to, older checkpoints or parts of them: repeat it.
         CheckpointFailed `erase`, `program`, `sync`.
         """
-        try:
-            self._wipe()
-        except (EdgeError, MemoryError):
-            raise
-        except Exception as e:
-            raise CheckpointFailed(self.doing, self.at, repr(e), cause=e)
-
-    def _wipe(self):
+        done = True
         if self.erases:
-            self.erase(0, self.units)
+            done = self.erase(0, self.units)
         else:
             blank = b"\xff" * self.block_size
-            for block in range(self.blocks):
-                self.program(block, 1, blank)
-        self.sync()
-
-    def _done(self, r):
-        # False is a failure on esp32's SDCard, +1 on mimxrt, negative ones everywhere.
-        if r is not None and r is not True and (r is False or r != 0):
-            raise CheckpointFailed(self.doing, self.at, "the device answered %r" % (r,))
-        self.doing = None
+            block = 0
+            while done and block < self.blocks:
+                done = self.program(block, 1, blank)
+                block += 1
+        if not done or not self.sync():
+            raise self.failed()
 
     def _seek(self, block, n):
         # Bounds of n layout blocks at `block`, and where they lie on the device.
-        if self.device is None:
-            self.check()
+        self.check()
         if block < 0 or n < 1 or block + n > self.blocks:
             raise LeaseError(
                 "bounds", "layout blocks", "%d+%d" % (block, n), "0..%d" % (self.blocks - 1)
@@ -240,18 +281,22 @@ _FIELDS = (
     "lease_id",
     "id_bytes",
     "erases",
+    "errs",
     "ranged",
     "block_size",
     "blocks",
     "unit_blocks",
     "units",
     "erase_unit",
-    "ring",
     "doing",
     "at",
+    "answer",
+    "cause",
+    "_buf",
     "_block",
     "_offset",
     "_per_block",
+    "_caught",
 )
 
 
@@ -284,8 +329,11 @@ def _is_extended(device, start, unit):
 def _same_medium(a, b):
     # Two objects may be one medium: an esp32.Partition is found anew each time, and tells by
     # info() (type, subtype, address, size, label, encrypted) which one it is. Of an SDCard info()
-    # tells the size only, which two cards may share.
+    # tells the size only, which two cards may share. Others tell by `medium`.
     if a is b:
+        return True
+    medium = getattr(a, "medium", None)
+    if medium is not None and medium == getattr(b, "medium", None):
         return True
     if type(a) is not type(b) or type(a).__name__ != "Partition":
         return False

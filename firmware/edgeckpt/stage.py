@@ -1,18 +1,21 @@
 """`CheckpointedStageState`: a state, the lease it is kept in, and who is told of a flush.
 
 Promises: `checkpoint()` either returns, and then the state is durable and has been read back,
-or raises at once, and then the checkpoint before it still restores. It allocates nothing up to
-the raise. The observer's completion comes exactly once per flush, whatever happens.
+or raises, and then the checkpoint before it still restores. It allocates nothing up to the
+raise. The observer's completion comes exactly once per flush, whatever happens.
 
-    state --codec--> a buffer --SlotWriter--> BlockLease --> device
+    state --codec--> RAM --> Commit --SlotRing: which slot--> BlockLease --> device
 """
 
-from . import header, probe, slots
-from .commit import SlotWriter
-from .errors import Catch, CheckpointFailed, EdgeError, LeaseError, RestoreFailed, SchemaError
+from . import header
+from .commit import Commit
+from .errors import Catch, CheckpointFailed, LeaseError, RestoreFailed, SchemaError
+from .geometry import blocks_for
 from .lease import BlockLease, id_bytes
 from .observe import CheckpointFlushObserver
-from .port import byte_view
+from .port import flag_of, turn
+from .restore import as_buffer, attach, read_state, restore
+from .ring import SlotRing
 
 _DEFAULT_SLOT = 4096  # bytes of a slot whose schema sets no bound: one usual erase unit
 
@@ -55,11 +58,8 @@ class CheckpointedStageState:
     ):
         _check(lease)
         self._adopt(state, schema)
-        size = lease.block_size
-        blocks = slots.blocks_for(self._capacity(capacity, size), size)
-        ring = slots.SlotRing(lease, blocks, magic, version)
-        ring.scan()
-        ring.doubt()
+        ring = self._ring_for(lease, capacity, magic, version)
+        attach(ring)
         self._own(ring, observer)
 
     @classmethod
@@ -107,7 +107,8 @@ class CheckpointedStageState:
             into = state
         if schema is None:
             schema = getattr(state, "SCHEMA", None)
-        for _ in range(2):  # a fresh start only where a second look finds nothing either
+        found = None
+        while True:
             try:
                 return cls.restore(
                     lease,
@@ -120,15 +121,21 @@ class CheckpointedStageState:
                 )
             except RestoreFailed as e:
                 # Where a block could not be read (`cause`), that is not known.
-                if e.cause or e.reason != "none" and not e.torn:
+                if not e.torn and (e.cause or e.reason != "none"):
                     raise
+            # A fresh start only where a second look finds nothing, or nothing that lasts.
+            found = not found and _second_look(lease, **options)
+            if not found:
+                break
         if moved_from is not None:
             there = cls.resume(
                 state, moved_from, schema, into=into, fallback=fallback, migrate=migrate
             )
             state = there.state
             there.into_block_lease().release()
-        return cls(state, lease, schema, **options)
+        self = object.__new__(cls)
+        self._begin(state, lease, schema, **options)
+        return self
 
     @classmethod
     def restore(
@@ -164,28 +171,35 @@ class CheckpointedStageState:
         lease is still the caller's, and nothing was written.
         """
         _check(lease)
-        if capacity is not None:
-            blocks = slots.blocks_for(capacity, lease.block_size)
-        else:
-            blocks, other, torn, error = _probe(lease, magic, version)
-            if not blocks:
-                if plain and other is not None and other.kind == header.PLAIN:
-                    return cls._restore_plain(
-                        lease, other, schema, into, capacity, observer, magic, version
-                    )
-                _nothing(lease, other, torn, error)
-        try:
-            ring = slots.SlotRing(lease, blocks, magic, version)
-            state, text, doubtful = _newest(ring, fallback, schema, into, migrate)
-        except LeaseError as e:
-            raise RestoreFailed("geometry", 0, e.where, e.want, cause=e)
-        except CheckpointFailed as e:
-            raise _unread(e)
+        ring, state, text, fell_back = restore(
+            lease, schema, into, fallback, plain, migrate, capacity, magic, version
+        )
         self = object.__new__(cls)
-        self.fell_back = doubtful
+        self.fell_back = fell_back
         self._adopt(state, text)
         self._own(ring, observer)
         return self
+
+    def _begin(
+        self,
+        state,
+        lease,
+        schema,
+        capacity=None,
+        observer=None,
+        magic=header.MAGIC,
+        version=header.VERSION,
+    ):
+        # On a lease that holds nothing.
+        self._adopt(state, schema)
+        self._own(self._ring_for(lease, capacity, magic, version), observer)
+
+    def _ring_for(self, lease, capacity, magic, version):
+        if capacity is None:
+            capacity = self._largest
+        if capacity is None:
+            capacity = max(_DEFAULT_SLOT - lease.block_size, lease.block_size)
+        return SlotRing(lease, blocks_for(max(capacity, 1), lease.block_size), magic, version)
 
     def _adopt(self, state, schema):
         # Sets state, codec (None for buffers), text, crc of the schema, _largest encoding.
@@ -194,7 +208,7 @@ class CheckpointedStageState:
         self._pieces = None
         self._text = b""
         self._crc = bytearray(4)
-        raw = _as_buffer(state)
+        raw = as_buffer(state)
         if schema is None:
             schema = getattr(state, "SCHEMA", None)
         if schema is None:
@@ -214,74 +228,37 @@ class CheckpointedStageState:
         self._raw = raw
         self._largest = len(raw)
 
-    def _capacity(self, asked, block_size):
-        if asked is None:
-            asked = self._largest
-        if asked is None:
-            asked = max(_DEFAULT_SLOT - block_size, block_size)
-        return max(asked, 1)
-
     def _own(self, ring, observer):
-        # From here on the lease is the wrapper's.
+        # The last statement makes the lease the wrapper's: what interrupts before leaves it to
+        # the caller.
+        given = ring.lease
         ring.found = None  # its RAM
-        ring.lease = ring.lease.move()
+        ring.lease = given.copy()
         ring.lease.ring = ring
         ring.schema = self._text  # for the host, where the text does not fit the header
         self._ring = ring
         self._lease_id = ring.lease.lease_id
         self._observer = CheckpointFlushObserver() if observer is None else observer
-        self._writer = SlotWriter(ring)
-        self._writer.header.set_schema(self._text, self._crc)
+        self._commit = Commit(ring)
+        self._commit.header.set_schema(self._text, self._crc)
         self._caught = Catch()
-        self._observing = False
-        self._busy = False
-        self._preparing = False
+        self._observing = self._due = False
+        self._gate = {0: None}  # who flushes; the place in the dict is made here
+        self._gate.pop(0)
         # Raised where the heap has no room for a fresh error (its reason is then filled in).
         self._reserve = CheckpointFailed("memory")
         if self._raw is not None:
-            self._pieces = _cut(self._raw, ring.lease)
+            self._pieces, self._tail = _cut(self._raw, ring.lease)
         else:
-            self._make_buffer(ring.lease.block_size, ring.capacity)
-
-    def _make_buffer(self, size, n):
-        # One encoding, at most; as the layout blocks that it is written in.
-        if self._largest is not None and self._largest < n:
-            n = (self._largest + size - 1) // size * size
-        self._encoded = bytearray(n)
-        view = memoryview(self._encoded)
-        self._blocks = [view[i : i + size] for i in range(0, n, size)]
+            n = ring.capacity
+            self._encoded = bytearray(n if self._largest is None else min(self._largest, n))
+        given.give(ring.lease)
 
     _raw = None
     _largest = None
     fell_back = False
 
     # Reading back
-
-    @classmethod
-    def _restore_plain(cls, lease, h, schema, into, capacity, observer, magic, version):
-        # A plain image of any Durable-style writer: blocks 1..N behind the header in block 0.
-        size = lease.block_size
-        blocks = slots.blocks_for(h.data_len, size)
-        if blocks > lease.blocks:
-            raise RestoreFailed("geometry", 0, "%d bytes" % h.data_len, "%d blocks" % lease.blocks)
-        data = bytearray(blocks * size - size)
-        view = memoryview(data)
-        for i in range(blocks - 1):
-            error = probe.read(lease, 1 + i, view[i * size : (i + 1) * size])
-            if error is not None:
-                raise RestoreFailed("read", 1 + i, repr(error), cause=error)
-        data = data[: h.data_len]
-        self = object.__new__(cls)
-        if schema is None:
-            self._adopt(data, None)
-        else:
-            self._adopt(_decode(schema, data, 0, into), schema)
-        capacity = self._capacity(capacity, size)
-        blocks = max(blocks, slots.blocks_for(capacity, size))
-        ring = slots.SlotRing(lease, blocks, magic, version)
-        ring.protect(0)
-        self._own(ring, observer)
-        return self
 
     def history(self):
         """The committed checkpoints of the lease, newest first, as (sequence, slot)."""
@@ -297,7 +274,7 @@ class CheckpointedStageState:
         for number, slot in ring.history():
             h = ring.read_header(slot)
             if number == sequence and h is not None:
-                return _read(ring, h, slot, None, into)[0]
+                return read_state(ring, h, slot, None, into)[0]
         raise RestoreFailed("none", None, ring.slots)
 
     @property
@@ -318,33 +295,36 @@ class CheckpointedStageState:
     def state(self, state):
         if self._pieces is not None:
             self._idle("state =")
-            raw = _as_buffer(state)
+            raw = as_buffer(state)
             if raw is None or len(raw) != len(self._raw):
                 raise SchemaError(
                     "argument", "state", repr(state)[:40], "a buffer of %d bytes" % len(self._raw)
                 )
             self._raw = raw
-            self._pieces = _cut(raw, self._live().lease)
+            self._pieces, self._tail = _cut(raw, self._live().lease)
         self._state = state
 
     # Writing; allocation-free
 
     def checkpoint(self):
         """Make the state durable. Raises CheckpointFailed, and then the one before restores."""
-        self._idle("checkpoint()")
-        self._flush(False)
+        self._flush(turn(0))
 
     def prepare(self):
         """Erase ahead, so that the next `checkpoint()` only programs pages."""
-        self._idle("prepare()")
-        self._flush(True)
+        self._flush(turn(1))
 
     def into_block_lease(self):
         """Give the lease away and end this wrapper. Returns a new `BlockLease` handle."""
-        lease = self._idle("into_block_lease()").lease.move()
-        lease.ring = None
-        self._ring = None
-        return lease
+        me = turn(0)
+        try:
+            ring = self._claim(me, "into_block_lease()")
+            lease = ring.lease.copy()
+            self._ring = None
+            ring.lease.give(lease)
+            return lease
+        finally:
+            self._release(me)
 
     def _live(self):
         if self._ring is None:
@@ -353,72 +333,75 @@ class CheckpointedStageState:
 
     def _idle(self, what):
         # The buffers and the ring are those of the flush while one runs.
-        ring = self._live()
-        if self._busy:
+        if self._gate:
             raise CheckpointFailed("busy", None, what)
-        return ring
+        return self._live()
 
-    def _flush(self, preparing):
-        self._busy = True
-        # Set when no handler can flush any more: one that did before has left its own here.
-        self._preparing = preparing
-        try:
-            self._attempt()
+    def _claim(self, me, what):
+        # In one operation of the interpreter: a handler, a second core, a Ctrl-C may come between
+        # any two, and what was claimed must be known to be `me`'s.
+        if self._gate.setdefault(0, me) is not me:
+            raise CheckpointFailed("busy", None, what)
+        return self._live()
+
+    def _release(self, me):
+        if self._gate.get(0) is me:
             self._complete()
+            self._gate.pop(0)
+
+    # What a flush prepares or writes is told by its turn: nothing that another call could change.
+
+    def _flush(self, me):
+        try:
+            self._guarded(me)
         finally:
-            self._busy = False
+            self._release(me)
+
+    def _guarded(self, me):
+        try:
+            self._run(me)
+        finally:
+            self._release(me)  # and once more by the caller: a Ctrl-C may come in here
+
+    def _run(self, me):
+        self._claim(me, "prepare()" if flag_of(me) else "checkpoint()")
+        self._attempt(flag_of(me))
+        self._complete()
         if self._caught.error is not None:
             self._fail(self._caught.take())
 
-    # MicroPython takes a Ctrl-C at jumps: between the two `with` there is none.
-
-    def _attempt(self):
+    def _attempt(self, preparing):
+        self._caught.forget()
         self._ring.lease.doing = None
         with self._caught:
             self._observing = True
+            self._due = True
             self._observer.on_flush_start(self._lease_id)
             self._observing = False
-            self._work()
+            self._work(preparing)
             self._observing = True
 
     def _complete(self):
-        with self._caught:
-            self._observer.on_flush_complete(self._lease_id)
+        if self._due:
+            self._due = False
+            with self._caught:
+                self._observer.on_flush_complete(self._lease_id)
 
-    def _work(self):
-        if self._preparing:
-            self._ring.prepare()
+    def _work(self, preparing):
+        commit = self._commit
+        if preparing:
+            commit.check(0)
+            done = commit.prepare()
         elif self._pieces is not None:
-            self._write_pieces()
+            commit.check(len(self._raw))
+            done = commit.run(self._pieces, self._tail, len(self._tail))
         else:
-            self._encode()
-
-    def _encode(self):
-        # Once, into RAM: nothing is erased for a state that does not encode or does not fit.
-        writer = self._writer
-        n = self._codec.encode(self._state, self._encoded)
-        writer.begin()
-        i = 0
-        while n >= writer.mark:
-            writer.write(1, writer.mark, self._blocks[i])
-            n -= writer.mark
-            i += 1
-        if n:
-            writer.put(self._blocks[i])
-        writer.finish(n)
-
-    def _write_pieces(self):
-        writer = self._writer
-        writer.check(len(self._raw))
-        writer.begin()
-        i = 0
-        while i < len(self._pieces) - 1:
-            self._write_piece(self._pieces[i])
-            i += 1
-        writer.finish(writer.put(self._pieces[i]))
-
-    def _write_piece(self, piece):
-        self._writer.write(len(piece) // self._writer.mark, len(piece), piece)
+            # Once, into RAM: nothing is erased for a state that does not encode or does not fit.
+            done = self._codec.encode(self._state, self._encoded)
+            commit.check(done)
+            done = commit.run((), self._encoded, done)
+        if not done:
+            raise commit.failed()
 
     def _fail(self, error):
         if not isinstance(error, Exception) or isinstance(error, CheckpointFailed):
@@ -445,16 +428,20 @@ def _check(lease):
     lease.check()
 
 
-def _as_buffer(x):
+def _second_look(lease, magic=header.MAGIC, version=header.VERSION, **options):
+    # Before a fresh start: whether a header of anybody is seen now.
+    from .look import first
+
     try:
-        return byte_view(x) if not isinstance(x, (str, int)) else None
-    except TypeError:
-        return None
+        found = first(lease, magic, version, 64, 0)
+    except CheckpointFailed:
+        return True
+    return found.blocks > 0 or found.other is not None
 
 
 def _cut(raw, lease):
     # Views of `raw` that are written as they are: whole layout blocks, on flash never across an
-    # erase unit (the first block of a slot is its header); last the rest, 0 to a block long.
+    # erase unit (the first block of a slot is its header); and the rest, 0 to a block long.
     size = lease.block_size
     whole = len(raw) // size * size
     pieces = []
@@ -466,126 +453,4 @@ def _cut(raw, lease):
             pieces.append(raw[at : at + n])
         at += n
         room = lease.erase_unit if lease.erases else whole
-    pieces.append(raw[whole:])
-    return pieces
-
-
-def _newest(ring, fallback, schema, into, migrate):
-    # (state, schema text, whether the newest had to be passed over). What was intact and is not
-    # when it is read again was left by a cut, and the search may find it so.
-    looks = 3
-    while True:
-        ring.scan()
-        doubtful = ring.corrupt >= 0 or ring.odd is not None
-        if ring.newest < 0 or doubtful and not fallback:
-            _unrestorable(ring)
-        looks -= 1
-        try:
-            state, text = _read(ring, ring.found, ring.newest, schema, into, migrate)
-            return state, text, doubtful
-        except RestoreFailed as e:
-            if e.reason != "data" or not looks:
-                raise
-
-
-def _read(ring, h, slot, schema, into, migrate=False):
-    # The state in `slot`, whose header is `h`, and its schema text (None for raw bytes).
-    text = h.schema.decode() if h.schema_len else None
-    codec = older = None
-    if schema is not None:
-        codec = _compile(schema)
-        if int.from_bytes(codec.crc, "little") != h.schema_crc:
-            older = text
-            if older is None or migrate is False:
-                found = text or "CRC-32 0x%08x" % h.schema_crc
-                raise RestoreFailed("schema", slot, found, codec.text)
-        text = codec.text
-    elif text is None and h.schema_crc:
-        raise RestoreFailed("schema-missing", slot, "0x%08x" % h.schema_crc)
-    if older is None:
-        if into is None and (text is None or text == "[u8;%d]" % h.data_len):
-            into = bytearray(h.data_len)
-        raw = None if into is None else _as_buffer(into)
-        if raw is not None and (text is None or text == "[u8;%d]" % len(raw)):
-            if len(raw) != h.data_len:
-                raise RestoreFailed("geometry", slot, "%d bytes" % h.data_len, "%d" % len(raw))
-            if not ring.read_data(h, slot, raw):
-                raise RestoreFailed("data", slot, h.sequence, cause=ring.trouble)
-            return into, text
-        if text is None:
-            raise RestoreFailed("schema", slot, "none (raw bytes)", "a buffer in into=")
-    data = bytearray(h.data_len)
-    if not ring.read_data(h, slot, data):
-        raise RestoreFailed("data", slot, h.sequence, cause=ring.trouble)
-    if older is None:
-        return _decode(text, data, slot, into), text
-    from .codec.migrate import migrated
-
-    value = _decode(older, data, slot, None)
-    try:
-        return migrated(older, value, codec, into, migrate), text
-    except EdgeError as e:
-        raise RestoreFailed("schema", slot, older, "%s (%s)" % (text, e), cause=e)
-
-
-def _compile(text):
-    from . import codec
-
-    return codec.compile(text)
-
-
-def _decode(text, data, slot, into):
-    from . import codec
-
-    try:
-        return codec.compile(text).decode(data, len(data), into)
-    except EdgeError as e:
-        if e.reason == "trailing":
-            raise RestoreFailed("trailing", slot, e.got, cause=e)
-        raise RestoreFailed("decode", slot, e, cause=e)
-
-
-def _probe(lease, magic, version):
-    try:
-        return probe.probe(lease, magic, version)
-    except CheckpointFailed as e:
-        raise _unread(e)
-
-
-def _unread(e):
-    return RestoreFailed("read", e.where, e.got, cause=e.cause)
-
-
-def _nothing(lease, h, torn, error):
-    # No slot of this lease is valid: say what there is instead.
-    if h is None:
-        if not torn:
-            raise RestoreFailed("none", None, lease.blocks, cause=error)
-        failed = RestoreFailed("header", None, "a", cause=error)
-        failed.torn = True
-        raise failed
-    if h.kind == header.PLAIN:
-        raise RestoreFailed("plain", 0, h.data_len)
-    if h.kind == header.DAMAGED:
-        raise RestoreFailed("header", None, "a")
-    if h.kind == header.OTHER_VERSION:
-        raise RestoreFailed("version", 0, h.version, header.VERSION)
-    if h.lease_id != lease.id_bytes:
-        raise RestoreFailed("lease-id", 0, probe.hex_id(h.lease_id), probe.hex_id(lease.id_bytes))
-    raise RestoreFailed(
-        "geometry",
-        0,
-        "%d layout blocks of %d bytes" % (h.lease_blocks, h.block_size),
-        "%d of %d" % (lease.blocks, lease.block_size),
-    )
-
-
-def _unrestorable(ring):
-    # The ring has no slot to restore: say why.
-    if ring.corrupt >= 0:
-        raise RestoreFailed("data", ring.corrupt, ring.sequence, cause=ring.trouble)
-    if ring.odd is not None:
-        raise RestoreFailed("geometry", *ring.odd)
-    if ring.foreign is None and ring.damaged >= 0:
-        raise RestoreFailed("header", None, "slot %d's" % ring.damaged)
-    _nothing(ring.lease, ring.foreign, ring.torn, ring.trouble)
+    return pieces, raw[whole:]

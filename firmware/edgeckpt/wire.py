@@ -40,8 +40,6 @@ AUTH = const(0x09)  # no payload -> DATA (challenge); payload: HMAC-SHA256 of it
 STATUS = const(0x0A)  # aux: lease -> TEXT (JSON)
 ECHO = const(0x0B)  # payload -> DATA with the same payload
 PLAN = const(0x0C)  # as BEGIN, but only tells -> TEXT (JSON)
-ERASE = const(0x0D)  # aux: lease; a: erase unit -> OK; raw access only
-PROGRAM = const(0x0E)  # aux: lease; a: layout block; payload: its bytes -> OK; raw access only
 
 # Replies, board to host
 OK = const(0x41)

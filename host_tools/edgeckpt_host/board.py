@@ -21,7 +21,7 @@ from edgeckpt import header as hdr
 from edgeckpt import wire
 from edgeckpt.key import hmac_sha256
 from edgeckpt.lease import BlockLease
-from edgeckpt.slots import SlotRing
+from edgeckpt.scan import Scan
 
 from .errors import HostError
 from .image import Image, from_blocks
@@ -60,6 +60,7 @@ class Lease:
     per_group: Count = 1
     capacity: Count = 0
     unreadable: Count = 0
+    given_up: Count = 0  # units that failed, or cannot be read
     odd: str | None = None
     magic: Magic = "CKPT"  # the first four bytes of its headers, latin-1
     version: Count = 1
@@ -133,6 +134,12 @@ class _Remote:
         if op == 5:
             return self.unit
         raise OSError(30, "read-only")
+
+
+class _Handle(BlockLease):  # type: ignore[misc]
+    # Read-only: it needs no place among the live leases.
+    def check(self) -> None:
+        pass
 
 
 class Board:
@@ -280,19 +287,18 @@ class Board:
         """Layout block of the header of `slot`."""
         return int(self._ring(lease)[0].first_block(slot))
 
-    def _ring(self, lease: Lease) -> tuple[SlotRing, _Remote]:
+    def _ring(self, lease: Lease) -> tuple[Scan, _Remote]:
         if not lease.slot_blocks:
             raise HostError(
                 "no-checkpoint", f"{self.name}: lease {lease.lease_id} holds no checkpoint"
             )
         remote = _Remote(self.link, lease)
         count = lease.blocks * lease.block_size // remote.unit
-        handle = BlockLease(
+        handle = _Handle(
             remote, 0, count, lease.id, block_size=lease.block_size, erase=lease.erases
         )
         handle.release()
-        handle.device = remote  # read-only; its place in the list of live leases is not needed
-        return SlotRing(handle, lease.slot_blocks, *lease.writer), remote
+        return Scan(handle, lease.slot_blocks, *lease.writer), remote
 
     def history(self, lease: Lease) -> list[tuple[int, int, hdr.Header]]:
         """All checkpoints of the lease, newest first: (sequence, slot, header)."""

@@ -85,8 +85,9 @@ def info_file(
             dump.lease_start,
             ring.slots,
             ring.newest,
-            ring.corrupt,
-            ring.damaged,
+            dump.corrupt,
+            dump.damaged,
+            len(set(ring.avoid)),
             [r.Entry(sequence, slot) for sequence, slot in ring.history()],
         )
         dump.close()

@@ -21,8 +21,8 @@ from zlib import crc32
 from edgeckpt import header as hdr
 from edgeckpt.errors import CheckpointFailed, LeaseError
 from edgeckpt.lease import BlockLease
-from edgeckpt.probe import hex_id
-from edgeckpt.slots import SlotRing
+from edgeckpt.look import hex_id
+from edgeckpt.scan import Scan
 
 from .errors import HostError
 from .shapes import BlockSize, Count, Crc, LeaseId, Magic, Sequence, to_json
@@ -329,9 +329,10 @@ def dump_headers(data: bytes, magic: bytes, version: int) -> list[tuple[int, hdr
 
 
 class Dump:
-    """The raw content of a lease, or of a chip with leases on it, under the board's ring code.
+    """The raw content of a lease, or of a chip with leases on it, under the board's own code.
 
-    `ring` is the SlotRing over it; `lease_start` the position of the lease in bytes.
+    `ring` is the Scan of it; `corrupt` and `damaged` the slots of its findings, or -1;
+    `lease_start` the position of the lease in bytes.
     """
 
     def __init__(
@@ -372,11 +373,17 @@ class Dump:
         except LeaseError as e:
             raise HostError("geometry", f"{source}: {e}") from e
         try:
-            self.ring = SlotRing(lease, newest.slot_blocks, magic, version)
+            self.ring = Scan(lease, newest.slot_blocks, magic, version)
             self.ring.scan()
         except (LeaseError, CheckpointFailed) as e:
             lease.release()
             raise HostError("geometry", f"{source}: {e}") from e
+
+        self.corrupt = self._finding("data")
+        self.damaged = self._finding("damaged")
+
+    def _finding(self, kind: str) -> int:
+        return next((int(f[1]) for f in self.ring.findings if f[0] == kind), -1)
 
     def close(self) -> None:
         self.ring.lease.release()
@@ -385,19 +392,19 @@ class Dump:
         """The newest checkpoint, or that in `slot`."""
         ring = self.ring
         if slot is None:
-            if ring.odd is not None and not fallback:
+            if ring.findings and ring.findings[0][0] == "odd" and not fallback:
                 raise HostError(
                     "geometry",
-                    f"{self.source}: slot %d: %s; expected %s" % ring.odd,
+                    f"{self.source}: slot %d: %s; expected %s" % ring.findings[0][1:],
                     "--fallback takes the newest one that fits",
                 )
-            if ring.corrupt >= 0 and not fallback:
+            if self.corrupt >= 0 and not fallback:
                 raise HostError(
                     "corrupt",
-                    f"{self.source}: slot {ring.corrupt}: the data of the newest checkpoint is "
+                    f"{self.source}: slot {self.corrupt}: the data of the newest checkpoint is "
                     "corrupt (CRC-32 mismatch)",
                     "--fallback takes the newest intact one",
-                    slot=ring.corrupt,
+                    slot=self.corrupt,
                 )
             slot = ring.newest
             if slot < 0:
@@ -412,8 +419,8 @@ class Dump:
         at = ring.first_block(slot) * ring.lease.block_size
         end = at + ring.slot_blocks * ring.lease.block_size
         image = _checkpoint(self.data[at:end], h, f"{self.source}, slot {slot}", slot)
-        if ring.corrupt >= 0 and slot == ring.newest:
-            image.notes.append(f"slot {ring.corrupt} is newer, but its data is corrupt")
+        if self.corrupt >= 0 and slot == ring.newest:
+            image.notes.append(f"slot {self.corrupt} is newer, but its data is corrupt")
         return image
 
 

@@ -85,11 +85,13 @@ def _lease(lease: r.LeaseReport, out: Output) -> None:
     schema = lease.schema or (history[0].schema if history else None)
     if schema:
         out.line(f"  schema {schema}")
+    if lease.given_up:
+        out.line(f"  {lease.given_up} given up: they failed, or cannot be read")
     if lease.torn:
         out.line("  a checkpoint was cut by a power failure; the one before holds")
     # Not "at least": after a cut, numbers may be left out (docs/format.md).
     worn = "each unit erased" if lease.erases else "each slot written"
-    more = "; each restart erases one more" if lease.erases else ""
+    more = "; each restart up to two more" if lease.erases else ""
     out.line(f"  wear: {worn} about {lease.laps} times (sequence / slots){more}")
     out.map(slot_map(lease.slots, lease.newest, lease.corrupt, {h.slot for h in history}))
 

@@ -246,8 +246,8 @@ def of_file(call: Call, source: Path, output: Path) -> dict[str, Any]:
         section = Section(
             "Lease", [("file", str(source)), ("lease id", hex(_int(ring.lease.id_bytes))),
                       ("slots", str(ring.slots)), ("layout block", str(ring.lease.block_size))],
-            "corrupt" if ring.corrupt >= 0 else "ok" if ring.newest >= 0 else "empty",
-            0, ring.lease.erases, ring.slots, ring.newest, ring.corrupt,
+            "corrupt" if dump.corrupt >= 0 else "ok" if ring.newest >= 0 else "empty",
+            0, ring.lease.erases, ring.slots, ring.newest, dump.corrupt,
         )  # fmt: skip
         for sequence, slot in ring.history():
             h = ring.read_header(slot)

@@ -42,7 +42,6 @@ class AgentInfo:
     ring: Count
     read_only: bool
     key: bool
-    raw: bool
     leases: Count
 
 
@@ -80,6 +79,7 @@ class DumpInfo:
     newest: Slot
     corrupt: Slot
     damaged: Slot
+    given_up: Count
     history: list[Entry]
 
 

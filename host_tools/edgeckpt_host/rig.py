@@ -66,31 +66,32 @@ class RawRepl:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self._got = b""
+        self._got = bytearray()
 
     def _until(self, mark: bytes, seconds: float, off: Callable[[], bool] | None = None) -> bytes:
         """What came before `mark`; BoardFailed after `seconds`, or once `off()`."""
         end = time.monotonic() + seconds
-        while mark not in self._got:
-            data = self.stream.read(0.1)
-            self._got += data
-            if data:
-                continue
-            if off is not None and off():
-                raise BoardFailed(f"{self.stream.name}: the board is off")
+        seen = 0
+        while (at := self._got.find(mark, seen)) < 0:
             if time.monotonic() > end:
                 raise BoardFailed(
                     f"{self.stream.name}: no {mark!r} within {seconds:.1f} s; "
-                    f"the board said {self._got[-300:]!r}"
+                    f"the board said {bytes(self._got[-300:])!r}"
                 )
-        text, _, self._got = self._got.partition(mark)
+            seen = max(0, len(self._got) - len(mark) + 1)
+            data = self.stream.read(0.1)
+            self._got += data
+            if not data and off is not None and off():
+                raise BoardFailed(f"{self.stream.name}: the board is off")
+        text = bytes(self._got[:at])
+        del self._got[: at + len(mark)]
         return text
 
     def enter(self, seconds: float = 10.0) -> None:
         """Stop what runs, and get the raw REPL."""
         end = time.monotonic() + seconds
         while True:
-            self._got = b""
+            self._got.clear()
             self.stream.write(b"\r\x03\x03\r\x01")
             try:
                 self._until(_BANNER, min(1.0, seconds))
@@ -206,6 +207,7 @@ class Rig:
             except BoardFailed:
                 if off is None or not off():
                     with suppress(BoardFailed):  # what went wrong before is told
+                        stream.write(b"\r\x03\x03")  # it may still run
                         repl.leave()
                 raise
             repl.leave()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgeckpt.probe import hex_id
+from edgeckpt.look import hex_id
 
 from .errors import HostError
 from .image import Image, read_file, write_file

@@ -1,6 +1,6 @@
 """How long a lease lasts: erase cycles for a state size, a rate and a number of restarts.
 
-Geometry comes from the ring itself (`edgeckpt.slots`), so that the figures are those of the
+Geometry comes from the ring itself (`edgeckpt.geometry`), so that the figures are those of the
 board. Endurance is the datasheet's: 100,000 erase cycles for most SPI NOR (W25Q128JV, revision F,
 section 9.1), 10,000 for most flash inside of microcontrollers.
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeckpt import BlockLease
-from edgeckpt.slots import SlotRing, blocks_for
+from edgeckpt.geometry import Geometry, blocks_for
 
 _DAYS_PER_YEAR = 365.25
 
 
-class _Geometry:
+class _Size:
     """A device of which nothing but its size is asked."""
 
     def __init__(self, units: int, erase_unit: int) -> None:
@@ -52,8 +52,8 @@ def estimate(
     """The wear of a lease of `units` erase units by a state of `size` bytes.
 
     per_day: checkpoints a day. capacity: bytes that a slot holds, where that was set larger than
-    the state. restarts_per_day: each restart that is followed by a checkpoint costs one erase of
-    a unit more. Raises LeaseError where the lease does not hold two slots in different units,
+    the state. restarts_per_day: each restart costs the erases of up to two units
+    more. Raises LeaseError where the lease does not hold two slots in different units,
     ValueError for what is no size or rate.
     """
     for name, value in (("size", size), ("units", units), ("endurance", endurance)):
@@ -63,15 +63,15 @@ def estimate(
         raise ValueError(f"rates: got {per_day} and {restarts_per_day}, expected more than 0")
     if capacity is not None and capacity < size:
         raise ValueError(f"capacity: got {capacity}, expected at least the size, {size}")
-    lease = BlockLease(
-        _Geometry(units, erase_unit), 0, units, 0, block_size=block_size, erase=True
-    )
+    lease = BlockLease(_Size(units, erase_unit), 0, units, 0, block_size=block_size, erase=True)
     try:
-        ring = SlotRing(lease, blocks_for(capacity or size, block_size))
+        ring = Geometry(lease, blocks_for(capacity or size, block_size))
     finally:
         lease.release()
     programmed = blocks_for(size, block_size) * block_size
-    group_erases = per_day / ring.per_group + restarts_per_day
+    # After a restart two units are opened anew, the second one with the second checkpoint.
+    more = min(2.0 * restarts_per_day, per_day)
+    group_erases = per_day / ring.per_group + more
     per_unit = group_erases / ring.groups
     return Wear(
         slot_bytes=ring.slot_blocks * block_size,

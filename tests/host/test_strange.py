@@ -15,7 +15,7 @@ APP = """
 import edgeckpt, time
 from vflash import flash
 lease = edgeckpt.BlockLease(flash, 8, 16, 0x5EED)
-if edgeckpt.probe.probe(lease)[0] == 0:
+if edgeckpt.restore.find(lease, b"CKPT", 1)[0] == 0:
     stage = edgeckpt.CheckpointedStageState(bytearray(600), lease)
     for i in range(3):
         stage.state[0] = i
@@ -46,14 +46,14 @@ def test_a_lease_without_a_stage_and_commits_that_cannot_be(
     edgeckpt("verify", *port, "--against", "a.img")
     edgeckpt("pull", *port, "--raw", "dump.img")
     b.power_off()
-    header = 8 * 4096 + 2 * 4 * 256  # of the third slot
+    header = 8 * 4096 + 4 * 256  # of the second slot, which was written third
     for form, offset, value in (("<H", 50, 7), ("<I", 16, 0xFFFFFFFF), ("<Q", 8, 1 << 32)):
         forge(tmp_path / "board0" / "chip.bin", header, form, offset, value)
         power_on(b)
         lease = edgeckpt("info", *port, "--json").json["leases"][0]
-        assert lease["health"] == "foreign" and "slot 2" in lease["odd"]
+        assert lease["health"] == "foreign" and "slot 1" in lease["odd"]
         for words in (("show",), ("verify",), ("pull", "b.img")):
-            assert "slot 2" in edgeckpt(words[0], *port, *words[1:], code=12).err
+            assert "slot 1" in edgeckpt(words[0], *port, *words[1:], code=12).err
         edgeckpt("pull", *port, "--fallback", "b.img")
         assert edgeckpt("show", "b.img", "--json").json["image"]["sequence"] == 2
         edgeckpt("pull", *port, "--raw", "odd.img")
@@ -62,7 +62,7 @@ def test_a_lease_without_a_stage_and_commits_that_cannot_be(
             image = edgeckpt("show", "odd.img", "--fallback", "--json").json["image"]
             assert image["sequence"] == 2
         b.power_off()
-        forge(tmp_path / "board0" / "chip.bin", header, "<H", 50, 2)
+        forge(tmp_path / "board0" / "chip.bin", header, "<H", 50, 1)
         forge(tmp_path / "board0" / "chip.bin", header, "<I", 16, 3)
         forge(tmp_path / "board0" / "chip.bin", header, "<Q", 8, 600)
 

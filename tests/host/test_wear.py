@@ -21,7 +21,7 @@ def test_the_estimate_is_what_the_ring_does(size: int, units: int) -> None:
     wear = estimate(size, count, units, restarts_per_day=0)
     units_per_slot = -(-wear.slot_bytes // 4096)
     expected = wear.erases_per_day * (units // units_per_slot * units_per_slot)
-    assert abs(device.erases - expected) <= units_per_slot
+    assert abs(device.erases - expected) <= units_per_slot + 1  # the first erase is done twice
     assert stage.ring.programs * 256 == count * wear.programmed_per_checkpoint
     stage.into_block_lease().release()
 

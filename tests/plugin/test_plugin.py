@@ -196,7 +196,7 @@ def test_raises(virtual_board):
     virtual_board.run("print('before')\\n1 // 0")
 
 def test_never_ends(virtual_board):
-    virtual_board.run("while True: pass", timeout=0.5)
+    virtual_board.run("while True: print('on and on')", timeout=0.5)
 
 def test_nobody_switches_it(virtual_board):
     from edgeckpt_host.rig import Rig

@@ -24,76 +24,57 @@ PAIRS4 = ("sweep", "pair", "3x2", "4", "0", "1")
 TURNED = ("lies", "turned", "3x2")
 FLIPS = ("leases", "flips", "3x2")
 MUTATED = ("leases", "mutated", "3x2", "1", "3000")
+BAD = ("bad_units", "lives", "8x2", "1", "40")
+LOST = ("neighbours", "lost", "nor66", "60", "40")
+LOST_FULL = ("neighbours", "lost", "nor66", "130", "40")
+FLAKY = ("flaky", "boots", "6x1", "1", "30")
+FLAKY_FIRST = ("flaky", "first", "sd8", "1", "60")
 # The whole set passes on the module as it is.
 BATTERY = (SINGLE, SLOTS, CHAIN, CHAIN4, TWO, CACHE, DAMAGE, SECTORS, ANSWERS, SILENT, CELLS)
 BATTERY += (SECTORS3, PAIRS, PAIRS3, PAIRS4, TURNED, FLIPS, MUTATED, SILENT3, ANSWERS3)
+BATTERY += (BAD, LOST, LOST_FULL, FLAKY, FLAKY_FIRST)
 
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "header before data",
         "commit.py",
-        """        self.flush(pos)
-        self.prove()
-        self.commit()
+        """        if self._write_all(pieces, tail, n) and self.prove() and self.seal():
 """,
-        """        held = bytes(self.buf)
-        crc = bytes(self.crc)
-        crc32.update(self.crc, self.buf, 0, pos)
-        self.data_len += pos
-        self.commit()
-        self.data_len -= pos
-        self.crc[:] = crc
-        self.buf[:] = held
-        self.flush(pos)
-        self.prove()
+        """        self.data_len = n + sum(len(p) for p in pieces)
+        for p in pieces:
+            crc32.update(self.crc, p, 0, len(p))
+        crc32.update(self.crc, tail, 0, n)
+        sealed = self.seal()
+        self.data_len = 0
+        crc32.reset(self.crc)
+        if sealed and self._write_all(pieces, tail, n) and self.prove():
 """,
         (SINGLE,),
     ),
     Mutant(
         "no read-back of the data",
         "commit.py",
-        """        self.flush(pos)
-        self.prove()
-""",
-        """        self.flush(pos)
-""",
+        "        if self._back != self.crc:\n",
+        "        if False:\n",
         (SILENT,),
     ),
     Mutant(
         "no read-back of the header",
         "commit.py",
-        "if ring.block != self.header.block:",
-        "if False:",
+        "        if self.block != self.header.block:\n",
+        "        if False:\n",
         (SILENT,),
     ),
     Mutant(
         "the erase is skipped where the unit reads blank",
-        "slots.py",
-        """        if self.group_units:
-            self.lease.erase(group * self.group_units, self.group_units)
-""",
-        """        if self.group_units:
-            try:
-                return self._prove_blank(group)
-            except CheckpointFailed:
-                pass
-            self.lease.erase(group * self.group_units, self.group_units)
+        "ring.py",
+        "        if not self.lease.erase(group * self.group_units, self.group_units):\n",
+        """        if self._is_blank(group):
+            return True
+        if not self.lease.erase(group * self.group_units, self.group_units):
 """,
         (SINGLE, CHAIN),
-    ),
-    Mutant(
-        "the slot after the newest is used again after a restart",
-        "slots.py",
-        """        self._skip_more = self._claimed(-1)
-        self._claims = {}
-        self._resume()
-""",
-        """        self._claims = {}
-        self._next = self.newest + 1
-        self._limit = (self.newest // self.per_group + 1) * self.per_group
-""",
-        (SINGLE,),
     ),
     Mutant(
         "a header is trusted without its CRC",
@@ -104,160 +85,167 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the unit of the newest checkpoint is erased",
-        "slots.py",
-        """        if self.newest >= 0 and group == self.newest // self.per_group:
-            group = self._after(group)
-""",
-        """        if self.newest >= 0:
-            group = self.newest // self.per_group
-""",
+        "ring.py",
+        "            if not self._is_bad(group) and not self._is_home(group):\n",
+        "            if not self._is_bad(group) and (self.newest < 0 or self._is_home(group)):\n",
         (SINGLE,),
     ),
     Mutant(
         "no sync between data and header",
         "commit.py",
-        """            self.write(1, pos, self.ring.block)
-        self.ring.lease.sync()
-""",
-        """            self.write(1, pos, self.ring.block)
-""",
+        "                return False\n        return self.ring.lease.sync()\n",
+        "                return False\n        return True\n",
         (CACHE,),
     ),
     Mutant(
         "no sync after the header",
         "commit.py",
-        """        ring.programs += 1
-        ring.lease.sync()
-""",
-        """        ring.programs += 1
-""",
+        "        if not ring.lease.sync() or not read(ring.lease, at, self.block):\n",
+        "        if not read(ring.lease, at, self.block):\n",
         (CACHE,),
     ),
     Mutant(
         "an erase is not read back",
-        "slots.py",
-        """            self.lease.sync()
-            self._prove_blank(group)
-""",
-        """            self.lease.sync()
-""",
+        "ring.py",
+        "        return self.lease.sync() and self._is_blank(group)\n",
+        "        return self.lease.sync()\n",
         (ANSWERS, CELLS),
     ),
     Mutant(
         "of a slot of several units one is read back after the erase",
-        "slots.py",
-        "        end = at + self._group_blocks\n",
+        "ring.py",
+        "        end = at + self.group_blocks\n",
         "        end = at + self.lease.unit_blocks\n",
         (SILENT3, ANSWERS3),
     ),
     Mutant(
         "answers of the device are not looked at",
         "lease.py",
-        "if r is not None and r is not True and (r is False or r != 0):",
-        "if False:",
+        "            if self.answer is False or self.answer != 0:\n                return False\n",
+        "            pass\n",
         (ANSWERS,),
-    ),
-    Mutant(
-        "the number of a checkpoint that failed is given again",
-        "commit.py",
-        """        ring.sequence += 1
-        self.header.stamp(self.data_len, ring.sequence, self.slot, self.crc)
-""",
-        """        if ring.newest >= 0:
-            ring.sequence = ring.read_header(ring.newest).sequence
-        ring.sequence += 1
-        self.header.stamp(self.data_len, ring.sequence, self.slot, self.crc)
-""",
-        (ANSWERS,),
-    ),
-    Mutant(
-        "the number of a torn header is given again",
-        "slots.py",
-        "        self.sequence += self._skip\n",
-        "",
-        (PAIRS4,),
     ),
     Mutant(
         "a slot that failed is handed out again",
-        "slots.py",
-        """        self._next += 1
-        return self._next - 1
+        "ring.py",
+        """        self._left[i] -= 1
+        slot = self._next[i]
+        self._next[i] = slot + 1 if self._left[i] else slot
 """,
-        """        return self._next
+        """        slot = self._next[i]
 """,
         (SINGLE, ANSWERS),
     ),
     Mutant(
         "the data CRC is not checked",
-        "slots.py",
+        "scan.py",
         'return int.from_bytes(acc, "little") == h.data_crc',
         "return True",
         (DAMAGE,),
     ),
     Mutant(
         "the newest is the last slot, not the highest sequence",
-        "slots.py",
-        """        found.sort()
-        found.reverse()
-""",
-        """        found.sort(key=lambda x: x[1])
-        found.reverse()
+        "scan.py",
+        "        return sorted([(n, slot) for slot, n in self.sound.items()], reverse=True)\n",
+        """        return sorted(
+            [(n, slot) for slot, n in self.sound.items()], key=lambda x: x[1], reverse=True
+        )
 """,
         (SINGLE,),
     ),
     Mutant(
         "one good read of a header is a commit",
-        "stage.py",
-        "            state, text = _read(ring, ring.found, ring.newest, schema, into)\n",
+        "restore.py",
+        "            state, text = read_state(ring, ring.found, ring.newest, schema, into, migrate)\n",  # noqa: E501
         """            h = ring.read_header(ring.newest)
             if h is None:
                 raise RestoreFailed("header", None, "a")
-            state, text = _read(ring, h, ring.newest, schema, into)
+            state, text = read_state(ring, h, ring.newest, schema, into, migrate)
 """,
         (SINGLE, CHAIN),
     ),
     Mutant(
-        "a header that does not read valid is looked at once",
-        "probe.py",
-        "    for _ in range(_LOOKS):\n",
-        "    for _ in range(0):\n",
-        (TURNED,),
-    ),
-    Mutant(
         "a header that reads differently each time passes for a corrupt one",
-        "probe.py",
-        "        cut = cut or lease.erases and block != first\n",
+        "look.py",
+        "        cut = cut or lease.erases and not firm\n",
         "",
         (PAIRS3,),
     ),
     Mutant(
         "a torn header is left where the next one may be cut",
-        "slots.py",
-        "            self._clear(group)\n",
-        "            pass\n",
+        "ring.py",
+        "            return self._clear_header(group)\n",
+        "            return True\n",
         (SECTORS3,),
     ),
     Mutant(
         "data that does not read right is read once",
-        "slots.py",
-        """        for _ in range(_READS):
-            if self._read_data""",
-        """        for _ in range(1):
-            if self._read_data""",
+        "scan.py",
+        """    for _ in range(_READS):
+        if _read_data(""",
+        """    for _ in range(1):
+        if _read_data(""",
         (TURNED,),
     ),
     Mutant(
         "the corrupt newest is passed over without a word",
-        "stage.py",
-        "if ring.newest < 0 or doubtful and not fallback:",
-        "if ring.newest < 0:",
+        "restore.py",
+        "        if ring.newest < 0 or doubtful and not fallback:\n",
+        "        if ring.newest < 0:\n",
         (FLIPS,),
     ),
     Mutant(
         "the lease id is not compared",
-        "slots.py",
-        "if h.lease_id != self.lease.id_bytes:",
-        "if False:",
+        "scan.py",
+        "            h.lease_id != self.lease.id_bytes\n            or ",
+        "            ",
         (MUTATED,),
+    ),
+    Mutant(
+        "a checkpoint that meets a bad unit fails",
+        "commit.py",
+        """        while not self._once(pieces, tail, n):
+            if self.ring.following() < 0:
+""",
+        """        while not self._once(pieces, tail, n):
+            again = 0
+            if True:
+""",
+        (BAD,),
+    ),
+    Mutant(
+        "units given up are never forgiven",
+        "ring.py",
+        "        fill(self._bad, 0, len(self._bad), 0)\n        self.given_up = 0\n        i = 0",
+        "        i = 0",
+        (ANSWERS, BAD),
+    ),
+    Mutant(
+        "one flipped bit is not mended",
+        "look.py",
+        "    for bit in _suspects(block):\n",
+        "    for bit in ():\n",
+        (FLIPS,),
+    ),
+    Mutant(
+        "the end that a search finds is not proved",
+        "scan.py",
+        "            if number > newest or",
+        "            if",
+        (LOST, LOST_FULL),
+    ),
+    Mutant(
+        "what is lost right behind the newest is not stepped over",
+        "look.py",
+        "    over = _lost_behind(scan) if scan.slots > WHOLE else 0\n",
+        "    over = 0\n",
+        (LOST, LOST_FULL),
+    ),
+    Mutant(
+        "the first checkpoint of a card is written once",
+        "commit.py",
+        "        if self.ring.single and self.ring.lease.errs:\n",
+        "        if False:\n",
+        (FLAKY_FIRST,),
     ),
 )

@@ -101,7 +101,7 @@ class CheckpointedStageState(Generic[_S]):
         into: Any = None,
         fallback: bool = False,
         plain: bool = False,
-        migrate: bool | Callable[[Any], Any] | None = None,
+        migrate: bool | Callable[[Any, str], Any] | None = None,
         moved_from: BlockLease | None = None,
         **options: Any,
     ) -> CheckpointedStageState[_S]: ...
@@ -114,6 +114,7 @@ class CheckpointedStageState(Generic[_S]):
         into: Any = None,
         fallback: bool = False,
         plain: bool = False,
+        migrate: bool | Callable[[Any, str], Any] | None = None,
         capacity: int | None = None,
         observer: CheckpointFlushObserver | None = None,
         magic: bytes = ...,

@@ -64,13 +64,14 @@ class Meter(CheckpointFlushObserver):
 
 
 class Probe:
-    """Reads mem_total when the failing operation is reached."""
+    """Reads mem_total when the first operation that fails is reached."""
 
     def __init__(self):
         self.at = 0
 
     def __call__(self):
-        self.at = micropython.mem_total()
+        if not self.at:
+            self.at = micropython.mem_total()
 
 
 def measure(name, stage, device, meter):
@@ -91,34 +92,57 @@ def measure(name, stage, device, meter):
         micropython.heap_unlock()
 
 
+def goes_on(name, stage, device, answer, k):
+    # Operation k fails, once: whether it was reached. What the device raises has its traceback.
+    device.ops = 0
+    device.for_good = False
+    device.answer = answer
+    gc.collect()
+    device.fail_at = k
+    before = micropython.mem_total()
+    stage.checkpoint()
+    after = micropython.mem_total()
+    device.fail_at = 0
+    assert after == before or isinstance(answer, Exception), "%s: %d bytes to go on from %d" % (
+        name,
+        after - before,
+        k,
+    )
+    return device.ops >= k
+
+
 def measure_failing(name, stage, device):
-    # Every operation of two checkpoints (one erases) fails once, in each way a device answers.
+    # Every operation of two checkpoints (one erases) fails, once and for good, in each way a
+    # device answers.
     probe = Probe()
-    device.probe = probe
     failures = 0
     for answer in (-5, False, 1, OSError(5)):
-        k = 0
-        while True:
-            k += 1
+        k = 1
+        while goes_on(name, stage, device, answer, k):
+            device.probe = probe
+            device.for_good = True
             device.ops = 0
-            device.fail_at = k
-            device.answer = answer
             gc.collect()
-            probe.at = before = micropython.mem_total()
+            probe.at = 0
+            device.fail_at = k
+            before = micropython.mem_total()
             reason = None
             try:
                 stage.checkpoint()
             except CheckpointFailed as e:
                 reason = e.reason
+            device.fail_at = 0
+            if reason is None:
+                k += 1  # this one had no such operation: the checkpoint before it erased
+                continue
             assert probe.at == before, "%s: %d bytes before failure %d" % (
                 name,
                 probe.at - before,
                 k,
             )
-            if reason is None:
-                break
             failures += 1
             # With no heap at all it is still the same error with the same reason.
+            device.fail_at = k
             device.ops = 0
             micropython.heap_lock()
             locked = None
@@ -131,16 +155,17 @@ def measure_failing(name, stage, device):
             device.fail_at = 0
             if locked is not None:
                 assert locked.reason in ("erase", "program", "sync"), locked.reason
+            k += 1
     device.probe = None
     assert failures >= 4 * 4, failures
     return failures
 
 
 def one(name, state, schema, unit=4096):
-    device = Nor(8, unit)
+    device = Nor(12, unit)
     meter = Meter()
     manager = PreemptionManager()
-    lease = BlockLease(device, 0, 8, (1 << 128) - 3)
+    lease = BlockLease(device, 0, 12, (1 << 128) - 3)
     stage = CheckpointedStageState.with_observer(
         state,
         lease,

@@ -314,7 +314,7 @@ def test_a_commit_that_cannot_be_is_never_passed_over():
         {"data_len": 5 + (1 << 32)},
         {"sequence": 1 << 30},
         {"sequence": 0xFFFFFFFF},
-        {"index": 7},
+        {"index": 9},
         {"lease_blocks": 64},
         {"slot_blocks": 0xFFFFFFFF},
         {"flags": 1},
@@ -329,7 +329,7 @@ def test_a_commit_that_cannot_be_is_never_passed_over():
                 stage.state[0] = 48 + i
                 stage.checkpoint()
             end(stage)
-            forged(d, older * 3 * 256, **fields)
+            forged(d, older * 4096, **fields)  # the second lies in the second unit
             before = bytes(d.data)
             lease = lease_on(d)
             raises(RestoreFailed, "geometry", CheckpointedStageState.restore, lease)
@@ -389,6 +389,7 @@ def test_a_header_that_landed_in_spite_of_an_error_is_not_erased_as_if_it_had_no
                 d.ops = 0
                 pages = -(-size // 4096) if size > 3840 else 1
                 d.fail_at = 1 + pages + (size % 256 > 0) + 2
+                d.for_good = True
                 raises(CheckpointFailed, "sync", stage.checkpoint)
                 d.fail_at = 0
             d.cut = True
@@ -410,9 +411,9 @@ def test_the_last_numbers_with_a_torn_header_beside():
     stage.checkpoint()
     end(stage)
     forged(d, 0, sequence=0x3FFFFFFD)
-    forged(d, 512, sequence=0x3FFFFFFF)
-    d.data[512 + 60] = 0xFF  # torn: its CRC has not become 0 where it should
-    d.data[512 + 24] |= 0xFF
+    forged(d, 4096, sequence=0x3FFFFFFF)
+    d.data[4096 + 60] = 0xFF  # torn: its CRC has not become 0 where it should
+    d.data[4096 + 24] |= 0xFF
     stage = CheckpointedStageState.restore(lease_on(d))
     done = stage.sequence
     for _ in range(3):

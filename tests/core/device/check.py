@@ -18,17 +18,20 @@ def raises(kind, reason, call, *args, **options):
 class Failing:
     """Base of the test devices. `fail_at`: the operation (1 is the next program, erase or sync)
     that answers `answer` (an exception is raised) without doing its work, after a call of
-    `probe`."""
+    `probe`; `for_good`: as do all after it."""
 
     def __init__(self):
         self.fail_at = 0
+        self.for_good = False
         self.answer = -5
         self.ops = 0
         self.probe = None
 
     def _fails(self):
         self.ops += 1
-        if self.ops != self.fail_at:
+        if not self.fail_at or self.ops < self.fail_at:
+            return False
+        if self.ops > self.fail_at and not self.for_good:
             return False
         if self.probe is not None:
             self.probe()

@@ -65,12 +65,12 @@ def test_the_extension():
     )
     stage.checkpoint()
     stage.checkpoint()
-    at = 2 * 4096 + 3 * 256  # slot 1: a header and two blocks of data each
+    at = 3 * 4096  # the first slot of the second unit
     h = device.data[at : at + 256]
     assert struct.unpack("<4sIQI", h[:20]) == (b"CKPT", 1, 6, 2)
     assert h[24:40] == b"\x02\x01" + bytes(14)
     text = SCHEMA.encode()
-    assert struct.unpack("<HHBBHII", h[44:60]) == (len(text), 0, 1, 8, 1, 64, 3)
+    assert struct.unpack("<HHBBHII", h[44:60]) == (len(text), 0, 1, 8, 5, 64, 3)
     assert bytes(h[64 : 64 + len(text)]) == text
     assert all(b == 0xFF for b in h[64 + len(text) :])
     from binascii import crc32

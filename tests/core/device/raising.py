@@ -159,8 +159,13 @@ def test_resume_does_not_start_anew_where_a_block_cannot_be_read():
     lease = lease_of(d)
     blind = Blind(d.device, 4096 if flash else 512)
     lease.device = blind
-    e = raises(RestoreFailed, "none", resume_fresh, lease, None)
-    assert e.cause is blind.error
+    if flash:
+        e = raises(RestoreFailed, "read", resume_fresh, lease, None)
+        assert e.cause is blind.error
+    else:
+        # The first one was written twice: a lone header that cannot be read is one that was cut.
+        assert resume_fresh(lease, None).fell_back
+        lease = live[0]
     blind.size = 0
     back = resume_fresh(lease, None)
     assert back.state[0] == 1

@@ -121,7 +121,7 @@ def test_r1_one_worn_unit_costs_no_checkpoint():
             boots = 30 if QUICK else 60
             saved = lives(Board(chip, 8), boots)
             assert saved == boots, "%s unit %d: %d of %d saved" % (how, bad, saved, boots)
-            assert chip.faults.met, "never met"
+            assert chip.faults.met, "never met: %s unit %d" % (how, bad)
 
 
 # r2: several bad ones side by side
@@ -353,8 +353,9 @@ def test_r6_the_newest_is_never_beside_what_is_programmed():
             if n % 50 == 49:
                 assert board.boot() == n
         assert not watch.beside, "%d of 200 checkpoints: %d units" % (watch.beside, units)
-        # No more erases than one unit after the other needs: eight slots each.
-        assert chip.erases <= 200 // 8 + 2 + 4, chip.erases
+        # No more erases than one unit after the other needs, eight slots each; but for two units
+        # that each restart opens anew, and one erase that tests whether the device does any.
+        assert chip.erases <= 200 // 8 + 2 * 4 + 1, chip.erases
 
 
 def test_r6_lives_on_a_chip_whose_cuts_disturb():
@@ -454,6 +455,8 @@ def test_r8_a_lease_opened_at_another_start():
         board.save(n)
         before = bytes(chip.data)
         for start, count in ((1, 8), (3, 8), (4, 8), (2, 7), (2, 9), (0, 12)):
+            if not headers(before, 256, start * 1024, (start + count) * 1024):
+                continue  # nothing of it lies in that range
             refused(Board(chip, count, start), before, n, start, count)
         assert board.boot() == n
 
@@ -815,7 +818,10 @@ def stopped_anywhere(jumps):
         assert stopped, ("the interrupt was lost", tracer.where)
         if jumps:
             assert tells.started == tells.completed, ("told", tells.completed, tracer.where)
-        assert tells.completed <= tells.started <= 1, (tells.completed, tracer.where)
+        # Between the note that a completion is due and the call of the start lies one bytecode,
+        # where MicroPython takes no Ctrl-C.
+        between = tracer.where[0] == "_attempt"
+        assert tells.completed <= tells.started + between <= 2, (tells.completed, tracer.where)
         before = tells.completed, tells.started
         n += 1
         board.save(n)  # it goes on
