@@ -125,7 +125,9 @@ class Rig:
             with self.open(Fault()) as host:
                 assert host.lease().newest >= 0
         else:
-            wait_for(lambda: b"ready" in self.console.data, 5.0)
+            # Behind the last Ctrl-C: a fault in its goodbye may have it stopped and started twice.
+            said = self.console
+            wait_for(lambda: said.data.rfind(b"ready") > said.data.rfind(b"Interrupt"), 5.0)
 
     def info(self, host: Board) -> None:
         (lease,) = host.leases()
