@@ -53,7 +53,7 @@ def test_the_example(
         "sequence 1 health ok",
         "boots 3",
         "now sequence 2",
-        "sequence 2 slot 1 ok",
+        "sequence 2 slot 8 ok",
         "sequence 1 slot 0 ok",
         "checkpoint of 9 bytes",
     ], done

@@ -16,7 +16,6 @@ class Agent:
         ring: int = 256,
         read_only: bool = False,
         key: bytes | None = None,
-        raw: bool = False,
         leases: list[BlockLease] | None = None,
         gap_ms: int = 100,
     ) -> None: ...
