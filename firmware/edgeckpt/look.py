@@ -225,33 +225,34 @@ def conclude(scan):
     if scan.newest < 0:
         return
     scan.reserved = _JUNK if junk else 0
+    over = _lost_behind(scan) if scan.slots > WHOLE else 0
     if hidden:
         # Boots before this one may have been as blind, and have written after such a step. So the
         # next checkpoint lies behind them, and its number grows with its place.
-        way = max([1] + [way for way in hidden if way <= _STEPPED])
-        for _ in range(way - 1):
-            scan.last = scan.after(scan.last)
-        following = scan.after(scan.last)
+        over = max([over] + [way - 1 for way in hidden if way <= _STEPPED])
+        way = over + 1
+        following = scan.last
+        for _ in range(way):
+            following = scan.after(following)
         while following in scan.avoid and way < scan.groups:
             following = scan.after(following)
             way += 1
         scan.reserved += _UNKNOWN + way
+    for _ in range(over):
+        scan.last = scan.after(scan.last)
     scan.reserved += _claimed(claims, limit + scan.reserved)
-    if scan.slots > WHOLE:
-        _step_over(scan)
 
 
-def _step_over(scan):
+def _lost_behind(scan):
     # What is lost right behind the newest may come back: the ring goes on after it, so that a
     # search finds the numbers in order. Where no end of it is seen nobody ever wrote there.
     group = scan.last
-    for _ in range(scan.behind):
-        following = scan.after(group)
-        kind = scan.notes.get(following * scan.per_group, ("", 0, 0))[0]
-        if kind not in ("read", "damaged", "junk") or following == scan.newest // scan.per_group:
-            scan.last = group
-            return
-        group = following
+    for count in range(scan.behind):
+        group = scan.after(group)
+        kind = scan.notes.get(group * scan.per_group, ("", 0, 0))[0]
+        if kind not in ("read", "damaged", "junk") or group == scan.newest // scan.per_group:
+            return count
+    return 0
 
 
 def _badness(finding):

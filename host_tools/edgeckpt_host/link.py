@@ -36,6 +36,7 @@ _BROKEN = 0.1  # the same where bytes came that are no frame
 _FRAME = 1.0  # seconds with bytes but without a frame
 _FRESH = 2.0  # seconds for which a frame proves the agent; it stays for three times that
 _SHORT = 0.3  # seconds for a sign, where a prompt says that the agent has left
+_TAKES = 4  # repeats of Ctrl-C, each with more patience: 8 seconds in all
 _BOOT = 5.0  # seconds that a reset board takes to its program
 _IMPORT = 10.0  # seconds that a slow board takes to import the agent from .py files
 
@@ -106,13 +107,15 @@ class Link:
         self._raw = False
         self._byte = getattr(stream, "seconds_a_byte", 0.0)
         self._carried = 0.0  # when the line has carried all that was sent
-        self._said = b""  # text on the line that was no prompt, for the error
+        self._said = b""  # what came while no agent was there
 
     # Bytes
 
     def _read(self, timeout: float) -> bytes:
         data = self.stream.read(timeout)
         self.received += len(data)
+        if not self.serving:
+            self._said = (self._said + data)[-4096:]
         return data
 
     def _write(self, data: bytes) -> None:
@@ -136,8 +139,9 @@ class Link:
     def take_repl(self) -> bool:
         """Get to the friendly REPL, through a running program or text that is half typed. False:
         an agent has answered instead. HostError `no-answer`."""
+        self.serving = False
         self._said = b""
-        for attempt in range(min(self.retries, 3) + 1):
+        for attempt in range(min(self.retries, _TAKES) + 1):
             self._parser.reset()
             self._frames.clear()
             self._write(b"\x03")
@@ -145,16 +149,22 @@ class Link:
             if _PROMPT not in seen:  # a raw REPL, or its prompt was lost
                 self._write(b"\x02")
                 seen += self._until(_FRIENDLY, 0.15 + 0.3 * attempt)
-            if b"KeyboardInterrupt" in seen and b"\x04" not in seen and not self._typed:
-                self.interrupted = True  # a program; what a raw REPL ran was none of the board's
             if _PROMPT in seen or _FRIENDLY in seen:
+                self._note_program()
                 self._typed = self._raw = False
                 self.repl = True
                 return True
-            self._said = (self._said + seen)[-200:]
             if self._prove(_SHORT):
                 return False
         raise self._no_repl()
+
+    def _note_program(self) -> None:
+        # Whether a program was stopped: what a raw REPL ran is none of the board's, and neither
+        # is a start of ours. One half of the word, and one 0x04, may be a fault of the line.
+        said = self._said
+        stopped = b"Keyboard" in said or b"Interrupt" in said
+        if stopped and said.count(b"\x04") < 2 and not self._typed:
+            self.interrupted = True
 
     def reset_board(self) -> None:
         """Reset the board by DTR and RTS, and stop its program before it takes Ctrl-C for itself.
@@ -219,9 +229,9 @@ class Link:
         HostError `no-module`, `no-answer`, `link`."""
         self._starting = True
         try:
-            for _ in range(min(self.retries, 3) + 1):
+            for attempt in range(min(self.retries, 3) + 1):
                 there = not self.take_repl()
-                if there or self._start():
+                if there or self._start(exact=attempt < 2):
                     break
             else:
                 raise HostError("no-answer", f"{self.stream.name}: the agent does not answer")
@@ -245,13 +255,18 @@ class Link:
         """Ask the agent for what it says of itself."""
         self.hello = json.loads(self.text(wire.HELLO, a=wire.PROTOCOL))
 
-    def _start(self) -> bool:
-        # Type the start at the prompt, execute it once its echo is right, await the agent's OK.
+    def _start(self, exact: bool) -> bool:
+        # Type the start at the prompt, execute it once its echo is right (exact: and nothing but
+        # it, though a thread of the program may print meanwhile), await the agent's OK.
         arguments = [f"back={self.interrupted:d}"] + [self._arguments] * bool(self._arguments)
         line = _START % ",".join(arguments).encode()
         self._write(line)
-        if line not in self._until(line, _SILENCE + 2 * len(line) * self._byte):
+        before, echo, behind = self._until(line, _SILENCE + 2 * len(line) * self._byte).partition(
+            line
+        )
+        if not echo or exact and (behind or before and not before.endswith(_PROMPT)):
             return False  # the next Ctrl-C takes it back
+        self._note_program()  # all that was said before has come now
         self._parser.reset()
         self._write(b"\r")
         self._typed = True
@@ -283,7 +298,8 @@ class Link:
                 f"{name}: the board has no module edgeckpt ({last})",
                 f"edgeckpt install --port {name}",
             )
-        if last.partition(":")[0].endswith("Error"):
+        kind = last.partition(":")[0]
+        if kind.endswith("Error") and kind not in ("SyntaxError", "NameError"):  # of our line
             raise HostError("no-answer", f"{name}: the agent does not start: {last}")
 
     def leave(self, restart: bool = False) -> None:

@@ -29,6 +29,11 @@ def kinds(name, old, new, *tests):
     return Mutant(name, SD, old, new, tuple(("sd_kinds.py", f"test_{t}") for t in tests))
 
 
+def guard(name, old, new, *tests):
+    tests = tuple(("guards.py", f"test_{t}") for t in tests)
+    return Mutant(name, "drivers/guard.py", old, new, tests)
+
+
 def port(name, old, new, *tests):
     return Mutant(name, PORTS, old, new, tuple(("port_adapters.py", f"test_{t}") for t in tests))
 
@@ -356,6 +361,24 @@ MUTANTS = (
         """        self._at = 10
         if self._held""",
         "a_shared_bus",
+    ),
+    guard(
+        "only the first partition is looked at",
+        "for i in range(4):",
+        "for i in range(1):",
+        "any_entry_counts",
+    ),
+    guard(
+        "what cannot be read is free",
+        "if not (start <= at < card.end and _leased(card, at + 1)):",
+        "if False:",
+        "read_errors",
+    ),
+    guard(
+        "the second superblock of littlefs is not looked at",
+        "for at in (0, 1, 2, 4, 8):",
+        "for at in (0, 2):",
+        "file_systems_on_the_whole_card",
     ),
     port(
         "+1 is taken for success",

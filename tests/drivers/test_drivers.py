@@ -60,6 +60,12 @@ def test_cards_of_two_models(request: pytest.FixtureRequest, on: str) -> None:
     print(run_script(interpreter(request, on), "sd_kinds.py", *(["full"] if TIMES > 1 else [])))
 
 
+@pytest.mark.parametrize("on", ["cpython", "mpy32"])
+@pytest.mark.parametrize("script", ["guards.py", "fram.py", "trials.py"])
+def test_guard_fram_and_selftest(request: pytest.FixtureRequest, script: str, on: str) -> None:
+    run_script(interpreter(request, on), script)
+
+
 def test_faults_of_the_interface(mpy64: list[str]) -> None:
     print(run_script(mpy64, "spi_faults.py"))
 

@@ -10,6 +10,7 @@ from boards.tools import picture
 def shape(text: str) -> list[str]:
     """The lines, without what is another value each time."""
     text = re.sub(r"[o#.]{16}$", "MAP", text, flags=re.MULTILINE)
+    text = re.sub(r"\w*\.\.\.$", "...", text, flags=re.MULTILINE)  # where a line is too long
     return re.sub(r"0x[0-9a-f]+|MicroPython \S+ on \S+|[\d.]*\d", "N", text).split("\n")
 
 

@@ -20,7 +20,7 @@ from edgeckpt_host.image import parse
 
 from .conftest import ENV, FULL, raw_app, seed_of, takes_ctrl_c, wait_for
 
-MOMENTS = 200 if FULL else 16  # of each at which the command was still at work
+MOMENTS = 200 if FULL else 8  # of each at which the command was still at work
 SIZE = 65_536
 
 

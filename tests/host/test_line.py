@@ -85,6 +85,17 @@ class FaultyStream:
         self.inner.close()
 
 
+def line_to(board: VirtualBoard) -> SerialStream:
+    """A port that was closed may be locked still, by a board that is just being started: a child
+    of this process between its fork and its exec."""
+    for _ in range(50):
+        try:
+            return SerialStream(board.port, 115200)
+        except HostError:
+            time.sleep(0.02)
+    return SerialStream(board.port, 115200)
+
+
 class Rig:
     """A board, and the commands on it."""
 
@@ -104,7 +115,7 @@ class Rig:
 
     def open(self, fault: Fault) -> Board:
         self.console.data = b""
-        self.stream = FaultyStream(SerialStream(self.board.port, 115200), fault)
+        self.stream = FaultyStream(line_to(self.board), fault)
         attach = "live" if self.polls else "auto"
         return Board.open(self.board.port, stream=self.stream, attach=attach)
 
@@ -114,7 +125,9 @@ class Rig:
             with self.open(Fault()) as host:
                 assert host.lease().newest >= 0
         else:
-            wait_for(lambda: b"ready" in self.console.data, 5.0)
+            # Behind the last Ctrl-C: a fault in its goodbye may have it stopped and started twice.
+            said = self.console
+            wait_for(lambda: said.data.rfind(b"ready") > said.data.rfind(b"Interrupt"), 5.0)
 
     def info(self, host: Board) -> None:
         (lease,) = host.leases()
@@ -188,6 +201,68 @@ def test_one_fault(tmp_path: Path, command: str) -> None:
         for rig in boards:
             rig.board.close()
     assert not wrong, f"{len(wrong)} of {len(cases)}: {wrong[:20]}"
+
+
+class StallingStream(FaultyStream):
+    """A line that stands still for `pause` seconds from byte `fault.at` on; nothing is lost."""
+
+    def __init__(self, inner: Any, fault: Fault, pause: float) -> None:
+        super().__init__(inner, fault)
+        self.pause = pause
+        self.until = 0.0
+        self.held = [bytearray(), bytearray()]
+
+    def _pass(self, way: int, data: bytes) -> bytes:
+        self.passed[way] += len(data)
+        self.held[way] += data
+        if way == self.fault.way:
+            if self.fault.at < self.passed[way] and not self.until:
+                self.until = time.monotonic() + self.pause
+            if time.monotonic() < self.until:
+                return b""
+        data = bytes(self.held[way])
+        self.held[way].clear()
+        return data
+
+    def read(self, timeout: float) -> bytes:
+        end = time.monotonic() + timeout
+        while True:
+            self.write(b"")
+            data = self._pass(1, self.inner.read(min(0.02, max(0.0, end - time.monotonic()))))
+            if data or time.monotonic() >= end:
+                return data
+
+    def close(self) -> None:
+        while self.held[0]:
+            time.sleep(0.02)
+            self.write(b"")
+        self.inner.close()
+
+
+def test_a_line_that_stands_still(tmp_path: Path) -> None:
+    """For half a second to five: in the start or in the work, the command ends right, and the
+    program runs on."""
+    rng = random.Random(seed_of("test_a_line_that_stands_still"))
+
+    def run(i: int) -> str:
+        rig = Rig(tmp_path / f"rig{i}", APP)
+        rig.console.data = b""
+        fault = Fault(i % 2, rng.randrange((300, 1500)[i // 2 % 2]))
+        pause = (0.5, 5.0, rng.uniform(0.5, 5.0))[i // 4 % 3]
+        stream = StallingStream(line_to(rig.board), fault, pause)
+        try:
+            with Board.open(rig.board.port, stream=stream) as host:
+                rig.restore(host) if i % 3 else rig.pull(host)
+            rig.goes_on()
+            return ""
+        except (Exception, AssertionError) as e:
+            return f"{fault}, {pause:.1f} s: {e!r}"
+        finally:
+            rig.board.close()
+
+    with ThreadPoolExecutor(BOARDS) as pool:
+        wrong = [text for text in pool.map(run, range(96 if FULL else 12)) if text]
+    assert not wrong, wrong
 
 
 class NoisyStream(FaultyStream):

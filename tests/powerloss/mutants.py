@@ -29,11 +29,10 @@ LOST = ("neighbours", "lost", "nor66", "60", "40")
 LOST_FULL = ("neighbours", "lost", "nor66", "130", "40")
 FLAKY = ("flaky", "boots", "6x1", "1", "30")
 FLAKY_FIRST = ("flaky", "first", "sd8", "1", "60")
-ANSWERS2 = ("lies", "answers", "2x1")
 # The whole set passes on the module as it is.
 BATTERY = (SINGLE, SLOTS, CHAIN, CHAIN4, TWO, CACHE, DAMAGE, SECTORS, ANSWERS, SILENT, CELLS)
 BATTERY += (SECTORS3, PAIRS, PAIRS3, PAIRS4, TURNED, FLIPS, MUTATED, SILENT3, ANSWERS3)
-BATTERY += (BAD, LOST, LOST_FULL, FLAKY, FLAKY_FIRST, ANSWERS2)
+BATTERY += (BAD, LOST, LOST_FULL, FLAKY, FLAKY_FIRST)
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -76,18 +75,6 @@ MUTANTS: tuple[Mutant, ...] = (
         if not self.lease.erase(group * self.group_units, self.group_units):
 """,
         (SINGLE, CHAIN),
-    ),
-    Mutant(
-        "the slot after the newest is used again after a restart",
-        "ring.py",
-        "        self.single = len(self.sound) < 2\n",
-        """        self.single = len(self.sound) < 2
-        if self.newest >= 0 and self.group_units:
-            self._next[0] = self.newest + 1
-            self._left[0] = self.per_group - 1 - self.newest % self.per_group
-            self._is_home = lambda group: False
-""",
-        (SINGLE,),
     ),
     Mutant(
         "a header is trusted without its CRC",
@@ -139,20 +126,6 @@ MUTANTS: tuple[Mutant, ...] = (
         (ANSWERS,),
     ),
     Mutant(
-        "the number of a checkpoint that failed is given again",
-        "commit.py",
-        "        ring.sequence += ring.reserved + 1\n",
-        "        ring.sequence = ring.number + ring.reserved + 1\n",
-        (ANSWERS,),
-    ),
-    Mutant(
-        "the number of a torn header is given again",
-        "look.py",
-        "    scan.reserved += _claimed(claims, limit + scan.reserved)\n",
-        "",
-        (PAIRS4,),
-    ),
-    Mutant(
         "a slot that failed is handed out again",
         "ring.py",
         """        self._left[i] -= 1
@@ -183,20 +156,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "one good read of a header is a commit",
         "restore.py",
-        "            state, text = read_state(ring, ring.found, ring.newest, schema, into)\n",
+        "            state, text = read_state(ring, ring.found, ring.newest, schema, into, migrate)\n",  # noqa: E501
         """            h = ring.read_header(ring.newest)
             if h is None:
                 raise RestoreFailed("header", None, "a")
-            state, text = read_state(ring, h, ring.newest, schema, into)
+            state, text = read_state(ring, h, ring.newest, schema, into, migrate)
 """,
         (SINGLE, CHAIN),
-    ),
-    Mutant(
-        "a header that does not read valid is looked at once",
-        "look.py",
-        "    for _ in range(_LOOKS):\n",
-        "    for _ in range(0):\n",
-        (TURNED,),
     ),
     Mutant(
         "a header that reads differently each time passes for a corrupt one",
@@ -248,13 +214,6 @@ MUTANTS: tuple[Mutant, ...] = (
         (BAD,),
     ),
     Mutant(
-        "a unit that failed is not given up",
-        "ring.py",
-        "            self._bad[group >> 3] |= 1 << (group & 7)\n",
-        "            pass\n",
-        (BAD, ANSWERS),
-    ),
-    Mutant(
         "units given up are never forgiven",
         "ring.py",
         "        fill(self._bad, 0, len(self._bad), 0)\n        self.given_up = 0\n        i = 0",
@@ -271,23 +230,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the end that a search finds is not proved",
         "scan.py",
-        "            if number > newest:\n                return False\n",
-        "",
+        "            if number > newest or",
+        "            if",
         (LOST, LOST_FULL),
     ),
     Mutant(
         "what is lost right behind the newest is not stepped over",
         "look.py",
-        "        _step_over(scan)\n",
-        "        pass\n",
+        "    over = _lost_behind(scan) if scan.slots > WHOLE else 0\n",
+        "    over = 0\n",
         (LOST, LOST_FULL),
-    ),
-    Mutant(
-        "a header that cannot be read reserves no number",
-        "look.py",
-        "        scan.reserved += _UNKNOWN + hidden\n",
-        "        pass\n",
-        (LOST_FULL, FLAKY),
     ),
     Mutant(
         "the first checkpoint of a card is written once",
@@ -295,12 +247,5 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if self.ring.single and self.ring.lease.errs:\n",
         "        if False:\n",
         (FLAKY_FIRST,),
-    ),
-    Mutant(
-        "a header that landed in spite of an error is not looked at",
-        "ring.py",
-        "        if self._proof is not None and self._has_landed(self.first_block(slot)):\n",
-        "        if False:\n",
-        (ANSWERS2, ANSWERS),
     ),
 )

@@ -36,14 +36,18 @@ SOUND = [
         for history in ("60", "130")
         for job in jobs("neighbours", "lost", (shape,), 20 if "2048" in shape else 60, history)
     ],
-    *jobs("flaky", "first", (*NOR, *SD), 30),
+    *jobs("flaky", "first", ("8x2", "6x1", "4x8", "5by2", *SD), 30),
+    *jobs("flaky", "boots", ("6x1",), 30),
     *jobs("astray", "changed", (*NOR, *SD), 1000),
     *jobs("astray", "twice", ("sd16",), 50),
     ("second_opinion", "card", "3", str(100 * TIMES)),
 ]
 
 OPEN = [
-    *jobs("flaky", "boots", ("4x8",), 30),
+    # Headers of three boots in a row that cannot be read, each time others: a number too low.
+    *jobs("flaky", "boots", ("8x2", "4x4", "4x8", "5by2", *SD), 30),
+    *jobs("flaky", "first", ("4x4",), 30),
+    # The program of a header, cut when it was done, spoils its own data: reported as corrupt.
     *jobs("astray", "disturb", NOR, 25),
 ]
 

@@ -1,7 +1,7 @@
 # Mounts the file system, which ends where the lease region begins (boards/RPI_PICO/README.md).
 # Differs from the stock _boot.py in that, and in what it does on doubt: a file system over the
 # whole storage (from a stock firmware) is mounted as it is, never formatted. It then covers the
-# lease region, and `edgeckpt_region` tells so.
+# lease region, and os.statvfs('/')[2] tells so.
 import rp2
 import vfs
 

@@ -11,8 +11,10 @@ import edgeckpt  # before rig: from in there its imports are too deep for a 32-b
 import micropython
 import rig
 from edgeckpt.drivers import adapters
+from edgeckpt.drivers.spifram import SPIFRAM
 
 from boards.models import w25q
+from boards.models.fram import Fram
 from boards.models.spi import Clock, Tape
 
 
@@ -122,6 +124,22 @@ for name in ("crc_read_every", "crc_write_every", "crc_command_every"):
     r = rig.sd()
     setattr(r.chip, name, 4)
     replay("SDCard, " + name, r, sd, on_sd)
+
+
+def on_fram(d):
+    return [
+        lambda: d.writeblocks(5, PAGE),
+        lambda: d.readblocks(5, BACK[256]),
+        lambda: d.writeblocks(8, UNIT),
+        lambda: d.readblocks(8, BACK[4096]),
+        lambda: d.ioctl(3, 0),
+    ]
+
+
+for kind, page in (("fram", 0), ("eeprom", 64)):
+    r = rig.Rig(lambda c: Fram(32768, c, kind=kind, page=page), SPIFRAM, {"size": 32768})  # noqa: B023
+    r.options["page"] = page
+    replay("SPIFRAM, " + kind, r, SPIFRAM, on_fram)
 
 
 class Plain:
