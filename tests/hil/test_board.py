@@ -6,7 +6,7 @@ What needs a blank file system or another firmware (installing) is in test_insta
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -254,10 +254,6 @@ def test_buffers_are_as_the_readme_says(board: Rig, medium_lease: str) -> None:
     told = [{n for n in names if rows.get(n) == size} for names, size in found]
     assert all(told), f"README.md tells {rows}, the board has {found}"
     assert set(rows) <= set().union(*(names for names, _ in found)), (rows, found)
-
-
-def test_ram_after_import_is_as_the_readme_says(edgeckpt_picos: Callable[[str], Rig]) -> None:
-    sizes.check_ram(edgeckpt_picos("flash"), "Pico, frozen")
 
 
 def test_benchmark(writable: Rig) -> None:

@@ -63,7 +63,7 @@ def test_mip_install_from_a_served_folder(bare: PicoRig, tmp_path: Path) -> None
         finally:
             server.shutdown()
     works(bare, "/lib/edgeckpt/__init__.mpy")
-    sizes.check_ram(bare, "Pico, .mpy files")
+    sizes.check_ram(bare, ".mpy files")
     reads_only = suite(bare, "RPI_PICO")
     assert "failed" not in reads_only and "NOT TESTED: give --allow-erase" in reads_only
     own = tmp_path / "OWN_BOARD"
