@@ -37,6 +37,7 @@ class Commit:
         self._back = bytearray(4)
         self._doing = self._where = self._answer = self._cause = None  # of the first failure
         self._lost = -1
+        self._again = 0  # groups given up before this call
         self._found = bytearray(4)
         self._made = bytearray(4)
         self.data_len = 0
@@ -76,26 +77,31 @@ class Commit:
 
     def _place(self, pieces, tail, n):
         self._doing = None
-        again = self.ring.given_up
+        self._again = self.ring.given_up
         while not self._once(pieces, tail, n):
-            if self.ring.following() < 0:
-                if not again:
-                    return self._tell()
-                again = 0
-                self.ring.forgive()
+            if not self._goes_on():
+                return self._tell()
         return True
 
     def prepare(self):
         """As `run()`, of the erase of the next group."""
         self._doing = None
-        again = self.ring.given_up
+        self._again = self.ring.given_up
         while not self.ring.prepare():
             self._keep()
-            if self.ring.following() < 0:
-                if not again:
-                    return self._tell()
-                again = 0
-                self.ring.forgive()
+            if not self._goes_on():
+                return self._tell()
+        return True
+
+    def _goes_on(self):
+        # Whether there is a group to be tried, on a device that is still there.
+        if not self.ring.answers():
+            return False
+        if self.ring.following() < 0:
+            if not self._again:
+                return False
+            self._again = 0
+            self.ring.forgive()
         return True
 
     def _once(self, pieces, tail, n):

@@ -13,7 +13,7 @@ Promises (docs/format.md, "Which slot next"):
 Writing allocates nothing.
 """
 
-from .header import MAGIC, VERSION, is_older
+from .header import MAGIC, SIZE, VERSION, is_older
 from .lease import NOT_BLANK
 from .loops import blank, fill
 from .port import const
@@ -104,6 +104,19 @@ class SlotRing(Scan):
         while i < len(self._hidden):
             self._mark(self._hidden[i])
             i += 1
+
+    def answers(self):
+        """Whether the newest header block can be read, and is anything: of a device that is gone
+        all bytes are the same. Then no group failed, and to try all others takes time for
+        nothing."""
+        if self.newest < 0:
+            return True
+        if not self.lease.read(self.first_block(self.newest), 1, self.block):
+            return False
+        i = 1
+        while i < SIZE and self.block[i] == self.block[0]:
+            i += 1
+        return i < SIZE
 
     # The next slot
 

@@ -205,21 +205,25 @@ class Scan(Geometry):
         # Of the two groups that are open in turn: the one whose first number is higher.
         limit = self.sound.get(top, self.sequence)
         group = top // self.per_group
-        first = self._first_number(group)
+        first = self._numbers(group)[0]
         for slot, number in self.sound.items():
             other = slot // self.per_group
             if number <= limit and other != group:
-                n = self._first_number(other)
+                n = self._numbers(other)[0]
                 if n > first:
                     group = other
                     first = n
+        # The newest may have been cut and not last: then the one before it must be there still.
+        # Where that lies in the group whose turn it is, the group after it is older, and is next.
+        turn = self.after(group)
+        if self.per_group > 1 and self._numbers(turn)[-1] > self._numbers(self.after(turn))[-1]:
+            return turn
         return group
 
-    def _first_number(self, group):
-        for slot in range(group * self.per_group, (group + 1) * self.per_group):
-            if slot in self.sound:
-                return self.sound[slot]
-        return 0
+    def _numbers(self, group):
+        # Of the sound headers of `group`, in order; (0,) where there is none.
+        slots = range(group * self.per_group, (group + 1) * self.per_group)
+        return [self.sound[slot] for slot in slots if slot in self.sound] or (0,)
 
     # The search on long rings
 

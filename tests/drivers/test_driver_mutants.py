@@ -63,7 +63,7 @@ MUTANTS = (
     ),
     nor(
         "the busy wait is far too long",
-        "self._limit = limit + _MARGIN_MS",
+        "self._limit = 0 if self._overdue else limit + _MARGIN_MS",
         "self._limit = 50 * limit",
         "stuck_busy",
     ),

@@ -91,6 +91,13 @@ MUTANTS: tuple[Mutant, ...] = (
         (SINGLE,),
     ),
     Mutant(
+        "the unit of the checkpoint before a newest that was cut is erased",
+        "scan.py",
+        "        if self.per_group > 1 and ",
+        "        if False and ",
+        (CHAIN4,),
+    ),
+    Mutant(
         "no sync between data and header",
         "commit.py",
         "                return False\n        return self.ring.lease.sync()\n",
@@ -205,10 +212,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "a checkpoint that meets a bad unit fails",
         "commit.py",
         """        while not self._once(pieces, tail, n):
-            if self.ring.following() < 0:
+            if not self._goes_on():
 """,
         """        while not self._once(pieces, tail, n):
-            again = 0
             if True:
 """,
         (BAD,),

@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from mutants import CACHE, CHAIN, DAMAGE, MUTANTS, PAIRS4, SINGLE
+from mutants import CACHE, CHAIN, DAMAGE, MUTANTS, PAIRS3, SINGLE
 from runners import HERE, run
 
 CASES = [
-    ("the slot after the newest is used again after a restart", SINGLE),
+    ("header before data", SINGLE),
     ("one good read of a header is a commit", CHAIN),
-    ("the number of a torn header is given again", PAIRS4),
+    ("a header that reads differently each time passes for a corrupt one", PAIRS3),
     ("no sync between data and header", CACHE),
     ("the data CRC is not checked", DAMAGE),
 ]

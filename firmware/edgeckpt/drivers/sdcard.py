@@ -136,6 +136,7 @@ class SDCard:
         self._step = 20
         self._left = 0  # tries
         self._doubt = False  # the card may be elsewhere than we think
+        self._overdue = False  # it was busy, or away, for longer than it may
         self._first = 0  # block of this call
         self._done = 0  # bytes of it
         # How long these took of late, microseconds: where the waiting begins
@@ -179,16 +180,19 @@ class SDCard:
 
     def _go_idle(self):
         # The card may be busy, or in the middle of a block (reset of the board).
-        self._wait_from(0, self._busy_ms)
+        # What has outlasted this once is not waited for again.
+        self._wait_from(0, 0 if self._overdue else self._busy_ms)
         self._cs(0)
         while self._byte() == 0:
             if self._late():
+                self._overdue = True
                 raise OSError(
                     _ENODEV,
                     "MISO low for %d ms before CMD0: a card that stays busy, or none"
                     % self._limit,
                 )
             self._pause()
+        self._overdue = False
         for _ in range(_RESETS):
             self._set(0)
             if self._send(_GO_IDLE) == _IDLE:

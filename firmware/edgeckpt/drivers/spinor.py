@@ -115,6 +115,7 @@ class SPINor:
         self._got = bytearray(2)
         self.status = 0
         self.programs = self.erases = self.polls = self.retries = self.timeouts = 0
+        self._overdue = False
         self._busy = False
         self._fail_op = 0
         self._since = 0
@@ -472,7 +473,8 @@ class SPINor:
 
     def _wait(self, us, limit):
         self._since = self._ticks()
-        self._limit = limit + _MARGIN_MS
+        # What has outlasted its limit is not waited for again.
+        self._limit = 0 if self._overdue else limit + _MARGIN_MS
         self._step = (us >> 4) + 20
         self._sleep(us)
         while True:
@@ -484,7 +486,7 @@ class SPINor:
                 break
             self._sleep(self._step)
             self._step += self._step >> 3
-        self._busy = False
+        self._busy = self._overdue = False
 
     def _late(self):
         if self._fail_op == _RDSR1 and self.status & (self._pp_fail | self._se_fail):
@@ -496,6 +498,7 @@ class SPINor:
         if not self.status & _BUSY:
             return True
         self.timeouts += 1
+        self._overdue = True
         if self.status == 0xFF:
             raise OSError(_ENODEV, "the flash chip no longer answers (status FF)")
         raise OSError(

@@ -180,13 +180,13 @@ def test_large_slots():
         lease = edgeckpt.BlockLease(d, 16, 64, 1)
         stage = edgeckpt.CheckpointedStageState(bytearray(size), lease)
         start = r.clock.us
-        stage.prepare()
+        stage.prepare()  # the first erase of a lease is done twice
         us = r.clock.us - start
-        assert d.erases == erases and sum(r.array.wear) == stage.ring.group_units
-        assert us < 300_000, us  # 45 ms * 16, without
+        assert d.erases == 2 * erases and sum(r.array.wear) == 2 * stage.ring.group_units
+        assert us < 600_000, us  # 2 * 45 ms * 16, without
         stage.state[:] = rig.pattern(size, 1)
         stage.checkpoint()
-        assert d.erases == erases
+        assert d.erases == 2 * erases
         lease = stage.into_block_lease()
         assert edgeckpt.CheckpointedStageState.restore(lease).state == rig.pattern(size, 1)
         del edgeckpt.lease.live[:]
