@@ -76,21 +76,30 @@ class Commit:
         return True
 
     def _place(self, pieces, tail, n):
-        self._doing = None
-        self._again = self.ring.given_up
-        while not self._once(pieces, tail, n):
+        self._anew()
+        while self._erase():
+            self.begin()
+            if self._write_all(pieces, tail, n) and self.prove() and self.seal():
+                return True
+            self.fail()
             if not self._goes_on():
-                return self._tell()
-        return True
+                break
+        return self._tell()
 
     def prepare(self):
         """As `run()`, of the erase of the next group."""
+        self._anew()
+        return self._erase() or self._tell()
+
+    def _anew(self):
         self._doing = None
         self._again = self.ring.given_up
+
+    def _erase(self):
         while not self.ring.prepare():
             self._keep()
             if not self._goes_on():
-                return self._tell()
+                return False
         return True
 
     def _goes_on(self):
@@ -103,15 +112,6 @@ class Commit:
             self._again = 0
             self.ring.forgive()
         return True
-
-    def _once(self, pieces, tail, n):
-        if not self.begin():
-            self._keep()
-            return False
-        if self._write_all(pieces, tail, n) and self.prove() and self.seal():
-            return True
-        self.fail()
-        return False
 
     def fail(self):
         """The slot that was begun is lost, and its group given up. The reason stays."""
@@ -159,16 +159,16 @@ class Commit:
 
     def start(self):
         """Take a slot, erased, in the first group that is good. CheckpointFailed."""
-        if not self.prepare() or not self.begin():
+        if not self.prepare():
             raise self.failed()
+        self.begin()
 
     def begin(self):
-        """Take a slot, erased. What follows is written to it."""
+        """Take the slot that `prepare()` has erased. What follows is written to it."""
         self.data_len = 0
         crc32.reset(self.crc)
         self.slot = self.ring.take()
         self._at = self.ring.first_block(self.slot) + 1
-        return self.slot >= 0
 
     def write(self, data):
         """Program `data`, whole layout blocks; on flash in one unit."""

@@ -172,22 +172,18 @@ class BlockLease:
 
         In one call where the device has `erase_range(first, count)`: it may know larger erases.
         """
-        end = unit + count
-        self._seek((end - 1) * self.unit_blocks, self.unit_blocks)
-        if self.ranged and count > 1:
-            return self._erase(unit, count)
-        while unit < end:
-            if not self._erase(unit, 1):
+        self._seek((unit + count - 1) * self.unit_blocks, self.unit_blocks)
+        at_once = count if self.ranged else 1
+        while count > 0:
+            self._seek(unit * self.unit_blocks, self.unit_blocks)
+            self.doing = "erase"
+            self.at = unit
+            self._buf = at_once
+            if not self._do(_ERASE):
                 return False
-            unit += 1
+            unit += at_once
+            count -= at_once
         return True
-
-    def _erase(self, unit, count):
-        self._seek(unit * self.unit_blocks, self.unit_blocks)
-        self.doing = "erase"
-        self.at = unit
-        self._buf = count
-        return self._do(_ERASE)
 
     def sync(self):
         """Have the device write out what it holds back."""

@@ -128,9 +128,7 @@ class SlotRing(Scan):
         return self._ready() >= 0 or self._open()
 
     def take(self):
-        """The slot for the next checkpoint, erased, or -1. It is not handed out again."""
-        if not self.prepare():
-            return -1
+        """The slot that `prepare()` has seen to. It is not handed out again."""
         i = self._ready()
         self._left[i] -= 1
         slot = self._next[i]
@@ -172,37 +170,32 @@ class SlotRing(Scan):
         self.last = group
         i = 1 if self._left[0] else 0
         self._left[i] = 0
-        if not self._clear(group):
+        if not (self._erase(group) if self.group_units else self._clear_header(group)):
             self._mark(group)
             return False
         self._next[i] = group * self.per_group
         self._left[i] = self.per_group
         return True
 
-    def _clear(self, group):
-        if not self.group_units:
-            return self._clear_header(group)
-        if self.newest < 0 and not self._tested:
-            return self._test(group)
-        return self._erase(group)
-
-    def _test(self, group):
+    def _erase(self, group):
         # The first erase of a lease that holds nothing: of what was blank before, it shows
         # nothing. So the group is erased, written to, and erased again.
-        at = (group + 1) * self.group_blocks - 1
-        if not self._erase(group):
-            return False
-        fill(self.block, 0, len(self.block), 0)
-        if not self.lease.program(at, 1, self.block) or not self.lease.sync():
-            return False
-        self._tested = self._erase(group)
-        return self._tested
+        tested = self._tested or self.newest >= 0
+        while self.lease.erase(group * self.group_units, self.group_units):
+            self.erases += self.group_units
+            if not self.lease.sync() or not self._is_blank(group):
+                return False
+            if tested:
+                self._tested = True
+                return True
+            if not self._spoil((group + 1) * self.group_blocks - 1):
+                return False
+            tested = True
+        return False
 
-    def _erase(self, group):
-        if not self.lease.erase(group * self.group_units, self.group_units):
-            return False
-        self.erases += self.group_units
-        return self.lease.sync() and self._is_blank(group)
+    def _spoil(self, at):
+        fill(self.block, 0, len(self.block), 0)
+        return self.lease.program(at, 1, self.block) and self.lease.sync()
 
     def _is_blank(self, group):
         at = group * self.group_blocks

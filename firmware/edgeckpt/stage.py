@@ -365,12 +365,6 @@ class CheckpointedStageState:
 
     def _run(self, me):
         self._claim(me, "prepare()" if flag_of(me) else "checkpoint()")
-        self._attempt(flag_of(me))
-        self._complete()
-        if self._caught.error is not None:
-            self._fail(self._caught.take())
-
-    def _attempt(self, preparing):
         self._caught.forget()
         self._ring.lease.doing = None
         with self._caught:
@@ -378,8 +372,11 @@ class CheckpointedStageState:
             self._due = True
             self._observer.on_flush_start(self._lease_id)
             self._observing = False
-            self._work(preparing)
+            self._work(flag_of(me))
             self._observing = True
+        self._complete()
+        if self._caught.error is not None:
+            self._fail(self._caught.take())
 
     def _complete(self):
         if self._due:

@@ -120,7 +120,7 @@ def test_a_program_that_is_stopped(board: Boards, edgeckpt: Run) -> None:
     done = edgeckpt("watch", *port, "--count", 3)
     looks = done.out.splitlines()
     assert looks.pop(1) == "  04070e151c232a31383f464d545b626970777e858c939aa1.. (600 bytes)"
-    assert len(looks) == 3 and all(line.endswith(" sequence 5 slot 4 ok") for line in looks)
+    assert len(looks) == 3 and all(line.endswith(" sequence 5 slot 2 ok") for line in looks)
     assert done.err.count("\n") == 1 and "--attach direct" in done.err
     assert edgeckpt("watch", *port, "--count", 1, "--quiet").err == ""
     # The agent is kept from leaving while nobody looks.

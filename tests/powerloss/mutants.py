@@ -39,16 +39,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "header before data",
         "commit.py",
-        """        if self._write_all(pieces, tail, n) and self.prove() and self.seal():
+        """            if self._write_all(pieces, tail, n) and self.prove() and self.seal():
 """,
-        """        self.data_len = n + sum(len(p) for p in pieces)
-        for p in pieces:
-            crc32.update(self.crc, p, 0, len(p))
-        crc32.update(self.crc, tail, 0, n)
-        sealed = self.seal()
-        self.data_len = 0
-        crc32.reset(self.crc)
-        if sealed and self._write_all(pieces, tail, n) and self.prove():
+        """            self.data_len = n + sum(len(p) for p in pieces)
+            for p in pieces:
+                crc32.update(self.crc, p, 0, len(p))
+            crc32.update(self.crc, tail, 0, n)
+            sealed = self.seal()
+            self.data_len = 0
+            crc32.reset(self.crc)
+            if sealed and self._write_all(pieces, tail, n) and self.prove():
 """,
         (SINGLE,),
     ),
@@ -211,10 +211,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a checkpoint that meets a bad unit fails",
         "commit.py",
-        """        while not self._once(pieces, tail, n):
+        """            self.fail()
             if not self._goes_on():
 """,
-        """        while not self._once(pieces, tail, n):
+        """            self.fail()
             if True:
 """,
         (BAD,),

@@ -1,6 +1,7 @@
 """The order of the crate's BTreeMap: of the keys of a Map, whatever their type.
 
-Promises: `less` is what Rust's derived `Ord` says; it allocates nothing.
+Promises: `less` is what Rust's derived `Ord` says; it allocates nothing, but where a key holds a
+Map of its own.
 """
 
 from .postcard import LISTS
@@ -15,6 +16,8 @@ def less(t, a, b):
         return _less_enum(t, a, b)
     if kind == "option":
         return _less_option(t, a, b)
+    if kind == "map":
+        return _less_map(t, a, b)
     return kind != "unit" and a < b
 
 
@@ -27,6 +30,23 @@ def _less_option(t, a, b):
     if a is None:
         return True
     return less(t.inner, a[0], b[0]) if t.marked else less(t.inner, a, b)
+
+
+def _less_map(t, a, b):
+    # Pair by pair in the order of the keys, and the shorter first.
+    a = merged(t.items[0], _pairs(a))
+    b = merged(t.items[0], _pairs(b))
+    for x, y in zip(a, b):
+        for i in (0, 1):
+            if less(t.items[i], x[i], y[i]):
+                return True
+            if less(t.items[i], y[i], x[i]):
+                return False
+    return len(a) < len(b)
+
+
+def _pairs(v):
+    return list(v.items()) if isinstance(v, dict) else v
 
 
 def _less_enum(t, a, b):

@@ -820,7 +820,7 @@ def stopped_anywhere(jumps):
             assert tells.started == tells.completed, ("told", tells.completed, tracer.where)
         # Between the note that a completion is due and the call of the start lies one bytecode,
         # where MicroPython takes no Ctrl-C.
-        between = tracer.where[0] == "_attempt"
+        between = tracer.where[0] == "_run"
         assert tells.completed <= tells.started + between <= 2, (tells.completed, tracer.where)
         before = tells.completed, tells.started
         n += 1
