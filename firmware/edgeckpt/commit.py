@@ -35,6 +35,8 @@ class Commit:
         )
         self.crc = bytearray(4)
         self._back = bytearray(4)
+        self._take_back = self._read_back  # bound once: that allocates
+        self._left = 0
         self._doing = self._where = self._answer = self._cause = None  # of the first failure
         self._lost = -1
         self._again = 0  # groups given up before this call
@@ -194,18 +196,21 @@ class Commit:
 
     def prove(self):
         """Read the data back: `data-verify` where it is not what was written."""
-        crc32.reset(self._back)
-        left = self.data_len
+        lease = self.ring.lease
         at = self.ring.first_block(self.slot) + 1
-        while left > 0:
-            if not read(self.ring.lease, at, self.block):
-                return False
-            crc32.update(self._back, self.block, 0, self.size if left > self.size else left)
-            left -= self.size
-            at += 1
-        if self._back != self.crc:
-            self.ring.lease.doing = "data-verify"
+        crc32.reset(self._back)
+        self._left = self.data_len
+        if self._at > at and not lease.read_each(at, self._at - at, self.block, self._take_back):
             return False
+        if self._back != self.crc:
+            lease.doing = "data-verify"
+            return False
+        return True
+
+    def _read_back(self):
+        n = self._left if self._left < self.size else self.size
+        crc32.update(self._back, self.block, 0, n)
+        self._left -= n
         return True
 
     def seal(self):

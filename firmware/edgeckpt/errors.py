@@ -61,28 +61,29 @@ class DecodeError(EdgeError):
 
 class Catch:
     """`with catch:` keeps what is raised inside in `error`, unless one is kept already; what is
-    no Exception (Ctrl-C, a reset) takes the place of an Exception.
+    no Exception (Ctrl-C, a reset) takes the place of an Exception. Attribute `kept`, a list: of
+    what is kept, [0] is set first.
 
     An `except ... as` needs a frame of more than 11 words, which MicroPython allocates. No jump
     in `__exit__`: there a Ctrl-C would be taken, and what was raised lost.
     """
 
     def __init__(self):
-        self._kept = [None, None, None, None]  # the first one, nothing, the last one, nothing
+        self.kept = [None, None, None, None]  # the first one, nothing, the last one, nothing
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
-        self._kept[2 * (self._kept[0] is not None) + (error is None)] = error
+        self.kept[2 * (self.kept[0] is not None) + (error is None)] = error
         return True
 
     @property
     def error(self):
         """The error kept, or None."""
-        if self._kept[2] is None or isinstance(self._kept[2], Exception):
-            return self._kept[0]
-        return self._kept[2]
+        if self.kept[2] is None or isinstance(self.kept[2], Exception):
+            return self.kept[0]
+        return self.kept[2]
 
     def take(self):
         """The error kept, or None; forgets it."""
@@ -91,5 +92,5 @@ class Catch:
         return error
 
     def forget(self):
-        self._kept[0] = None
-        self._kept[2] = None
+        self.kept[0] = None
+        self.kept[2] = None

@@ -13,6 +13,8 @@ _READ = const(0)
 _PROGRAM = const(1)
 _ERASE = const(2)
 _SYNC = const(3)
+_READ_EACH = const(4)
+_READS = const(3)
 
 NOT_BLANK = "it does not read 0xFF afterwards"  # `answer` where a read-back of an erase fails
 live = []  # the live leases of this board, oldest first: what the host tools list
@@ -80,6 +82,9 @@ class BlockLease:
         self.doing = self.answer = self.cause = self._buf = None
         self.at = self._block = self._offset = 0
         self._caught = Catch()
+        self._kept = self._caught.kept
+        self._look = None
+        self._left = 0
         self._divide(unit)
         self.device = device
         self.ranged = erase and hasattr(device, "erase_range")
@@ -157,6 +162,44 @@ class BlockLease:
         self._buf = buf
         return self._do(_READ)
 
+    def read_each(self, block, n, buf, look):
+        """Read `n` layout blocks from `block` on, each into `buf`, and call `look()` after each,
+        as long as it answers True. A block is tried up to three times.
+        """
+        end = block + n
+        if end > self.blocks:
+            self._seek(block, n)
+        self._look = look
+        left = _READS
+        while left:
+            self._seek(block, 1)
+            self.doing = "read"
+            self._buf = buf
+            self._left = end - block
+            if self._do(_READ_EACH):
+                break
+            left = left - 1 if self.at == block else _READS - 1
+            block = self.at
+        self._look = None
+        return left > 0
+
+    def _each(self):
+        while self._left > 0:
+            if self._per_block:
+                answer = self.device.readblocks(self._block, self._buf)
+            else:
+                answer = self.device.readblocks(self._block, self._buf, self._offset)
+            if answer is not None and _says_no(answer):
+                return answer
+            self.at += 1
+            self._left = self._left - 1 if self._look() else 0
+            self._block += self._per_block
+            if not self._per_block:
+                self._offset += self.block_size
+                if self._offset == self.erase_unit:
+                    self._offset = 0
+                    self._block += 1
+
     def program(self, block, n, buf):
         """Write `n` layout blocks at `block`; on flash they are erased, and in one unit.
 
@@ -192,24 +235,23 @@ class BlockLease:
         return self._do(_SYNC)
 
     def _do(self, operation):
-        self._caught.forget()
-        self.cause = None
+        self._kept[0] = self._kept[2] = self.cause = None
         with self._caught:
             self.answer = self._call(operation)
         self._buf = None
-        if self._caught.error is not None:
+        if self._kept[0] is not None:
             self.cause = self._caught.take()
             if isinstance(self.cause, MemoryError) or not isinstance(self.cause, Exception):
                 raise self.cause
             return False
-        # False is a failure on esp32's SDCard, +1 on mimxrt, negative ones everywhere.
-        if self.answer is not None and self.answer is not True:
-            if self.answer is False or self.answer != 0:
-                return False
+        if self.answer is not None and _says_no(self.answer):
+            return False
         self.doing = None
         return True
 
     def _call(self, operation):
+        if operation == _READ_EACH:
+            return self._each()
         if operation == _SYNC:
             return self.device.ioctl(3, 0)
         if operation == _ERASE:
@@ -255,7 +297,8 @@ class BlockLease:
 
     def _seek(self, block, n):
         # Bounds of n layout blocks at `block`, and where they lie on the device.
-        self.check()
+        if self not in live:
+            self.check()
         if block < 0 or n < 1 or block + n > self.blocks:
             raise LeaseError(
                 "bounds", "layout blocks", "%d+%d" % (block, n), "0..%d" % (self.blocks - 1)
@@ -293,7 +336,15 @@ _FIELDS = (
     "_offset",
     "_per_block",
     "_caught",
+    "_kept",
+    "_look",
+    "_left",
 )
+
+
+def _says_no(answer):
+    # False is a failure on esp32's SDCard, +1 on mimxrt, negative ones everywhere.
+    return answer is not True and (answer is False or answer != 0)
 
 
 def _ask(device, op, default=None):

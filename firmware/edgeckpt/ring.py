@@ -47,6 +47,7 @@ class SlotRing(Scan):
         self.single = True
         self._proof = None
         self._acc = bytearray(4)
+        self._look = self._blank_so_far  # bound once: that allocates
         self._next = [0, 0]  # of the two open groups: the next slot,
         self._left = [0, 0]  # and how many there are
         self._tested = False
@@ -198,18 +199,19 @@ class SlotRing(Scan):
         return self.lease.program(at, 1, self.block) and self.lease.sync()
 
     def _is_blank(self, group):
+        lease = self.lease
         at = group * self.group_blocks
-        end = at + self.group_blocks
-        while at < end:
-            if not read(self.lease, at, self.block):
-                return False
-            if not blank(self.block, len(self.block)):
-                self.lease.doing = "erase"
-                self.lease.at = at // self.lease.unit_blocks
-                self.lease.answer = NOT_BLANK
-                return False
-            at += 1
+        if not lease.read_each(at, self.group_blocks, self.block, self._look):
+            return False
+        if not blank(self.block, len(self.block)):
+            lease.doing = "erase"
+            lease.at = (lease.at - 1) // lease.unit_blocks
+            lease.answer = NOT_BLANK
+            return False
         return True
+
+    def _blank_so_far(self):
+        return blank(self.block, len(self.block))
 
     def _clear_header(self, slot):
         # Nothing is erased here. What a cut has left of a header must not become a whole one when

@@ -69,10 +69,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the erase is skipped where the unit reads blank",
         "ring.py",
-        "        if not self.lease.erase(group * self.group_units, self.group_units):\n",
+        "        while self.lease.erase(group * self.group_units, self.group_units):\n",
         """        if self._is_blank(group):
             return True
-        if not self.lease.erase(group * self.group_units, self.group_units):
+        while self.lease.erase(group * self.group_units, self.group_units):
 """,
         (SINGLE, CHAIN),
     ),
@@ -114,22 +114,23 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an erase is not read back",
         "ring.py",
-        "        return self.lease.sync() and self._is_blank(group)\n",
-        "        return self.lease.sync()\n",
+        "            if not self.lease.sync() or not self._is_blank(group):\n",
+        "            if not self.lease.sync():\n",
         (ANSWERS, CELLS),
     ),
     Mutant(
         "of a slot of several units one is read back after the erase",
         "ring.py",
-        "        end = at + self.group_blocks\n",
-        "        end = at + self.lease.unit_blocks\n",
+        "lease.read_each(at, self.group_blocks, ",
+        "lease.read_each(at, lease.unit_blocks, ",
         (SILENT3, ANSWERS3),
     ),
     Mutant(
         "answers of the device are not looked at",
         "lease.py",
-        "            if self.answer is False or self.answer != 0:\n                return False\n",
-        "            pass\n",
+        "        if self.answer is not None and _says_no(self.answer):\n"
+        "            return False\n",
+        "",
         (ANSWERS,),
     ),
     Mutant(
@@ -181,8 +182,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a torn header is left where the next one may be cut",
         "ring.py",
-        "            return self._clear_header(group)\n",
-        "            return True\n",
+        " if self.group_units else self._clear_header(group)):\n",
+        " if self.group_units else True):\n",
         (SECTORS3,),
     ),
     Mutant(
