@@ -118,7 +118,7 @@ class Commit:
     def fail(self):
         """The slot that was begun is lost, and its group given up. The reason stays."""
         self._keep()
-        self.ring.settle()
+        self.ring.settle(self.ring.lease.timed_out())
         self.ring.give_up(self.slot)
 
     def _keep(self):
@@ -200,7 +200,7 @@ class Commit:
         at = self.ring.first_block(self.slot) + 1
         crc32.reset(self._back)
         self._left = self.data_len
-        if self._at > at and not lease.read_each(at, self._at - at, self.block, self._take_back):
+        if not lease.read_each(at, self._at - at, self.block, self._take_back):
             return False
         if self._back != self.crc:
             lease.doing = "data-verify"

@@ -14,7 +14,8 @@ _PROGRAM = const(1)
 _ERASE = const(2)
 _SYNC = const(3)
 _READ_EACH = const(4)
-_READS = const(3)
+_ETIMEDOUT = const(110)
+READS = const(3)  # tries, of a block that cannot be read
 
 NOT_BLANK = "it does not read 0xFF afterwards"  # `answer` where a read-back of an erase fails
 live = []  # the live leases of this board, oldest first: what the host tools list
@@ -170,7 +171,7 @@ class BlockLease:
         if end > self.blocks:
             self._seek(block, n)
         self._look = look
-        left = _READS
+        left = READS
         while left:
             self._seek(block, 1)
             self.doing = "read"
@@ -178,10 +179,16 @@ class BlockLease:
             self._left = end - block
             if self._do(_READ_EACH):
                 break
-            left = left - 1 if self.at == block else _READS - 1
+            left = (left if self.at == block else READS) - 1
+            if self.timed_out():
+                left = 0
             block = self.at
         self._look = None
         return left > 0
+
+    def timed_out(self):
+        """Whether the device gave up waiting: once more would take as long, for nothing."""
+        return getattr(self.cause, "errno", 0) == _ETIMEDOUT
 
     def _each(self):
         while self._left > 0:
@@ -237,7 +244,7 @@ class BlockLease:
     def _do(self, operation):
         self._kept[0] = self._kept[2] = self.cause = None
         with self._caught:
-            self.answer = self._call(operation)
+            self.answer = self._each() if operation == _READ_EACH else self._call(operation)
         self._buf = None
         if self._kept[0] is not None:
             self.cause = self._caught.take()
@@ -250,8 +257,6 @@ class BlockLease:
         return True
 
     def _call(self, operation):
-        if operation == _READ_EACH:
-            return self._each()
         if operation == _SYNC:
             return self.device.ioctl(3, 0)
         if operation == _ERASE:

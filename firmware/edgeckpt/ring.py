@@ -246,11 +246,14 @@ class SlotRing(Scan):
         self.number = self.sequence
         self.pending = -1
 
-    def settle(self):
+    def settle(self, silent=False):
         """The slot that was taken did not come to its end. Where its header has landed it is the
-        newest all the same, as it would be after a restart. Its group is left."""
+        newest all the same, as it would be after a restart. Its group is left.
+
+        silent: the device did not answer in time, and is not asked.
+        """
         slot = self.pending
-        if self._proof is not None and self._has_landed(self.first_block(slot)):
+        if self._proof is not None and not silent and self._has_landed(self.first_block(slot)):
             self.committed()
         self.pending = -1
         self._leave(slot // self.per_group)

@@ -9,6 +9,7 @@ that is found counts if none of the groups behind it is newer, else every header
 from . import header
 from .errors import CheckpointFailed
 from .geometry import Geometry
+from .lease import READS
 from .loops import blank, copy
 from .port import const
 
@@ -19,12 +20,15 @@ _CONFIRMS = const(2)  # more good reads that make a header a commit
 _PATIENCE = const(16)  # and where its data is not what it says
 _LEFT_OUT = const(64)  # numbers that cuts have burnt, on the whole
 _CUTS = const(2)  # newest ones in a row that turn out to be none, and a long ring is read whole
-_READS = const(3)  # of a block, or of data that do not give their CRC-32
+_READS = const(3)  # of data that do not give their CRC-32
 
 
 def read(lease, at, buf):
     """Read layout block `at`, in up to three tries: whether it could be read."""
-    return lease.read(at, 1, buf) or lease.read(at, 1, buf) or lease.read(at, 1, buf)
+    left = READS
+    while left and not lease.read(at, 1, buf):
+        left = 0 if lease.timed_out() else left - 1
+    return left > 0
 
 
 def read_data(lease, at, h, buf, into=None):

@@ -134,6 +134,20 @@ MUTANTS: tuple[Mutant, ...] = (
         (ANSWERS,),
     ),
     Mutant(
+        "a read-back that the device refused is taken for one",
+        "lease.py",
+        "            if answer is not None and _says_no(answer):\n                return answer\n",
+        "",
+        (ANSWERS,),
+    ),
+    Mutant(
+        "after a read that failed the block is passed over",
+        "lease.py",
+        "            block = self.at\n",
+        "            block = self.at + 1\n",
+        (ANSWERS, FLAKY),
+    ),
+    Mutant(
         "a slot that failed is handed out again",
         "ring.py",
         """        self._left[i] -= 1

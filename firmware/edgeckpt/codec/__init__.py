@@ -58,8 +58,8 @@ class Codec:
         says `too-large`; `buf` is then of no use.
 
         Allocation-free, but for u128 and i128 beyond 64 bits, integers in an f64 beyond 2^24,
-        columns of floats and large integers, the longest str so far, and Maps as lists of pairs
-        out of order.
+        columns of floats and large integers, the longest str so far, Maps as lists of pairs out
+        of order, and keys of Maps that hold a Map themselves.
         """
         self._buf = buf
         if self.compiled:

@@ -40,7 +40,7 @@ def _get_seq(t, r):
 
 
 def _get_array(t, r):
-    return _get_items(t.inner, r, r.items(t.count, t.inner.least))
+    return _get_items(t.inner, r, r.items(t.count, t.inner.least)) if t.count else []
 
 
 def _get_items(t, r, n):

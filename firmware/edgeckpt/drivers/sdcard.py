@@ -97,7 +97,7 @@ class SDCard:
         *,
         baudrate=20_000_000,
         crc=True,
-        read_ms=1000,
+        read_ms=950,
         busy_ms=2000,
         init_ms=1500,
         lock=None,

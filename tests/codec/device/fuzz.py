@@ -67,12 +67,12 @@ except ImportError:  # CPython counts no bytes; its clock will do
 class Worst:
     """The most that a single input took; `say` names the input that went over a bound.
 
-    What one decode allocates: at most 16,384 items of no bytes, each an array, in lists that
-    double; beyond that a constant and what the bytes of the input are worth.
+    What one decode allocates: at most 16,384 items of no bytes, each by what it consists of, in
+    lists that double; beyond that a constant and what the bytes of the input are worth.
     """
 
     SECONDS = 10
-    BYTES = 16_384 * 8 * 48
+    BYTES = 16_384 * 8 * 16
     PER_BYTE = 4096
 
     def __init__(self):
@@ -89,7 +89,15 @@ class Worst:
             self.us = max(self.us, took)
             self.bytes = max(self.bytes, used)
             assert took < self.SECONDS * 1_000_000, (say, data, "%d us" % took)
-            assert used < self.BYTES + self.PER_BYTE * len(data), (say, data, "%d bytes" % used)
+            most = self.BYTES * parts(c.tree) + self.PER_BYTE * len(data)
+            assert used < most, (say, data, "%d bytes" % used)
+
+
+def parts(t):
+    """How many types the largest type in `t` consists of that takes no bytes; 1 if there is none:
+    ((),) is a tuple and a unit."""
+    inner = [parts(i) for i in t.items if i is not None]
+    return 1 + sum(inner) if t.most == 0 else max(inner or [1])
 
 
 def check(worst, c, data, say):

@@ -92,7 +92,7 @@ SD_FAULTS = {
     "data rejected": (set_chip("reject_every", 1, 0), 500, False),
     "status error after writes": (set_chip("fail_status_every", 1, 0), 500, False),
     "Ctrl-C": ((interrupt, nothing), 500, False),
-    "no data tokens": (set_chip("mute", True, False), 8000, False),  # seven reads of 1 s
+    "no data tokens": (set_chip("mute", True, False), 3000, False),
 }
 
 
