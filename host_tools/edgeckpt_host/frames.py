@@ -47,8 +47,8 @@ def _payload_crc(head: bytes | bytearray, payload: bytes) -> bytes:
 
 
 class Parser:
-    """Bytes in, frames out. `text`: what belonged to no sound frame, the end of it: a prompt, a
-    banner, a traceback. Whoever reads it clears it."""
+    """Bytes in, frames out. `text`: what has come since the last sound frame and belongs to none,
+    the end of it: a prompt, a banner, a traceback. Whoever reads it clears it."""
 
     def __init__(self) -> None:
         self._buf = bytearray()
@@ -95,6 +95,7 @@ class Parser:
             frames.append(
                 Frame(head[1], head[2], head[3], wire.get4(head, 4), wire.get2(head, 8), payload)
             )
+            self.text.clear()
             at = end
         del buf[:at]
         return frames

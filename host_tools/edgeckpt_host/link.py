@@ -406,7 +406,6 @@ class Link:
                     if not self._frames and self.repl and _PROMPT in parser.text:
                         return None
         self._heard = time.monotonic()
-        parser.text.clear()
         return self._frames.popleft()
 
     def _reply(self, tags: Iterable[int], timeout: float) -> Frame | None:

@@ -1,5 +1,5 @@
-"""Over a UART of 115200 and 921600 baud whose receive ring drops: how much of the line is used,
-and how much less time than `mpremote fs cp` takes, side by side."""
+"""Beside mpremote, in one run: how much of a line of 115200 and 921600 baud, whose receive ring
+drops, is used, how much less time than `mpremote fs cp` takes, and how long a question takes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import sys
 import time
 from binascii import crc32
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from edgeckpt_host.board import Board
 
-from .conftest import FULL, VirtualBoard, raw_app
+from .conftest import ENV, FULL, VirtualBoard, raw_app
 
 MPREMOTE = Path(sys.executable).with_name("mpremote")
 
@@ -80,3 +81,26 @@ def test_share_of_the_line(
     # Four times as fast as mpremote, or the line itself is the limit: a byte takes mpremote about
     # three on the line, and where its round trips cost little, four times that is out of reach.
     assert their_up >= 4 * up or their_up >= 2.8 * up and size / up >= 0.92 * rate
+
+
+def test_a_question_takes_as_long_as_one_of_mpremote(
+    board: Callable[..., VirtualBoard], others: Callable[[int], None], tmp_path: Path
+) -> None:
+    """`info` of a board whose program runs takes at most 1.5 times `mpremote exec` of one line:
+    both with their bytecode kept, as pip installs it."""
+    others(fcntl.LOCK_EX)
+    env = {k: v for k, v in ENV.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    env["PYTHONPYCACHEPREFIX"] = str(tmp_path / "bytecode")
+    b = board(raw_app(600), ready=b"ready")
+    ours = [sys.executable, "-m", "edgeckpt_host.cli", "info", "-p", b.link, "--leave"]
+    theirs = [str(MPREMOTE), "connect", b.port, "resume", "exec", "print(stage.sequence)"]
+    commands = [ours, theirs]
+    best = [float("inf")] * 2
+    for _ in range(7):
+        for i, command in enumerate(commands):
+            run = partial(subprocess.run, command, env=env, check=True, capture_output=True)
+            best[i] = min(best[i], seconds(partial(run, timeout=60)))
+        if best[0] <= 1.3 * best[1]:
+            break
+    print(f"info {best[0]:.2f} s, mpremote exec {best[1]:.2f} s: {best[0] / best[1]:.2f} x")
+    assert best[0] <= 1.5 * best[1]

@@ -1,15 +1,19 @@
 """Leases without a stage, commits that cannot be, headers with another magic: what the host is
-told of them."""
+told of them; and a board that nobody knows."""
 
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from .conftest import Result, power_on
+from .conftest import ROOT, Result, power_on
+
+Boards = Callable[..., Any]
 
 APP = """
 import edgeckpt, time
@@ -108,3 +112,27 @@ def test_headers_of_another_magic_and_version(
     b.power_off()
     power_on(b)
     assert edgeckpt("info", *port, "--json").json["leases"][0]["sequence"] == 4
+
+
+def test_the_hil_suite_on_a_board_that_nobody_knows(board: Boards, tmp_path: Path) -> None:
+    """`pytest -m hil` with a board.toml of the user's own: all passes but the proof that nothing
+    allocates, as the chip of a virtual board is a file, whose reads do."""
+    b = board("")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "board.toml").write_text(
+        'name = "mine"\n[[lease]]\nname = "x"\nsetup = ["from vflash import flash"]\n'
+        'device = "flash"\nstart = 32\ncount = 16\nerase_unit = 4096\n'
+    )
+    words = f"-q -n 0 -m hil --port={b.port} --board={folder}/ --allow-erase".split()
+    words += ["-k", "not allocates"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    last = done.stdout.splitlines()[-1]
+    print(last)
+    assert done.returncode == 0 and "passed" in last, done.stdout + done.stderr
