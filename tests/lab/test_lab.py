@@ -25,7 +25,7 @@ from tests.host.conftest import ENV, ROOT, Console, VirtualBoard, raw_app, wait_
 from tests.tools.micropythons import or_skip
 
 FULL = os.environ.get("EDGECKPT_FULL") == "1"
-BOARDS = 32 if FULL else 4
+BOARDS = 32
 UNITS = 6  # of 4 KiB, in the lease of each
 BARE = "bare"  # a board without a program
 EXAMPLE = ROOT / "examples" / "sensor_logger"
