@@ -42,10 +42,12 @@ def test_cuts(tmp_path: Path, board: Callable[..., VirtualBoard], shard: int) ->
     b.on_output = console
     saved = 0
     torn = 0
+    longest = 0.12  # seconds; longer on a machine so busy that nothing is saved in them
     cuts = CUTS // SHARDS
     for _ in range(cuts):
         wait_for(lambda: any(w[:1] == ["resumed"] for w in console.lines()))
-        time.sleep(rng.uniform(0, 0.12))
+        before = saved
+        time.sleep(rng.uniform(0, longest))
         b.power_off()
         passed = {saved}
         for words in console.lines():
@@ -58,6 +60,8 @@ def test_cuts(tmp_path: Path, board: Callable[..., VirtualBoard], shard: int) ->
                 saved = int(words[2])
             passed.add(saved)
         torn += max(passed) > saved
+        if saved == before:
+            longest = min(1.0, 1.1 * longest)
         if b.chip.stat().st_size and saved:
             # What the chip holds now, by the host's eyes.
             image = parse(b.chip.read_bytes(), "chip")
