@@ -605,13 +605,23 @@ class PicoRig(Rig):
 
 
 def tail(trace: Path, lines: int = 60) -> str:
-    """The last lines of a trace, with its bytes as text."""
-    shown = []
-    for line in trace.read_text().splitlines()[-lines:]:
+    """The last lines of a trace, with its bytes as text; what came in small pieces, an echo byte
+    by byte, is put together."""
+    passed: list[tuple[str, str, bytes]] = []
+    for line in trace.read_text().splitlines():
         words = line.split()
-        if len(words) == 3:
-            line = f"{words[0]:>10} {words[1]} {bytes.fromhex(words[2])!r}"
-        shown.append(line if len(line) < 200 else f"{line[:180]} ... {len(line)} characters")
+        if len(words) != 3:
+            passed.append((line, "", b""))
+            continue
+        head, way, data = words[0], words[1], bytes.fromhex(words[2])
+        if passed and passed[-1][1] == way and len(passed[-1][2] + data) <= 128:
+            head, _, before = passed.pop()
+            data = before + data
+        passed.append((head, way, data))
+    shown = []
+    for head, way, data in passed[-lines:]:
+        text = f"{head:>10} {way} {data!r}" if way else head
+        shown.append(text if len(text) < 200 else f"{text[:180]} ... {len(text)} characters")
     return "\n".join(shown)
 
 
