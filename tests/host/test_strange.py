@@ -115,8 +115,8 @@ def test_headers_of_another_magic_and_version(
 
 
 def test_the_hil_suite_on_a_board_that_nobody_knows(board: Boards, tmp_path: Path) -> None:
-    """`pytest -m hil` with a board.toml of the user's own: all passes but the proof that nothing
-    allocates, as the chip of a virtual board is a file, whose reads do."""
+    """`pytest -m hil` with a board.toml of the user's own: all passes. Left out is the proof
+    that nothing is allocated: the chip of a virtual board is a model in Python."""
     b = board("")
     folder = tmp_path / "mine"
     folder.mkdir()
